@@ -1,0 +1,172 @@
+"""Stream parameters: what a model understands, and the checked values of one stream.
+
+Owns the vocabulary (`ParameterSpec`), the check of a patch against it, and the JSON Schema made from it. Pure data:
+runs anywhere, knows nothing of transports, torch or threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+from cmstream.core.errors import InvalidParameters
+
+JsonValue: TypeAlias = Any
+Kind = Literal["number", "integer", "style", "string"]
+
+MAX_SEED = 2**32 - 1
+MAX_TRANSITION_MS = 10_000
+MAX_STRING = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSpec:
+    """One parameter a model understands: `number` and `integer` have an inclusive range, `style` names to choose from."""
+
+    name: str
+    kind: Kind
+    default: JsonValue
+    title: str
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+def common_parameters(styles: tuple[str, ...]) -> tuple[ParameterSpec, ...]:
+    """The four parameters every model understands (contract.md, "Parameters every model understands")."""
+    return (
+        ParameterSpec("style", "style", styles[0], "Style", "A style, or weights of several that are mixed.", choices=styles),
+        ParameterSpec("strength", "number", 1.0, "Strength", "0 returns the source, 1 the full effect.", 0.0, 1.0),
+        ParameterSpec("seed", "integer", 0, "Seed", "Another seed, another painting of the same frame.", 0, MAX_SEED),
+        ParameterSpec(
+            "transition_ms", "number", 200.0, "Transition (ms)", "How long a change takes to blend in.", 0.0, MAX_TRANSITION_MS
+        ),
+    )
+
+
+StyleMix: TypeAlias = tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The accepted parameters of one stream. `style` is a normalised mix: names in the model's order, weights > 0, sum 1."""
+
+    style: StyleMix
+    strength: float
+    seed: int
+    transition_ms: float
+    extra: Mapping[str, JsonValue] = field(default_factory=lambda: MappingProxyType({}))
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The whole state as the HTTP API and gRPC show it: one style as its name, a mix as an object."""
+        style: JsonValue = self.style[0][0] if len(self.style) == 1 else dict(self.style)
+        return {
+            "style": style,
+            "strength": self.strength,
+            "seed": self.seed,
+            "transition_ms": self.transition_ms,
+            **self.extra,
+        }
+
+
+def default_params(specs: tuple[ParameterSpec, ...]) -> Params:
+    """The parameters a new stream starts with."""
+    checked = {spec.name: _check(spec, spec.default) for spec in specs}
+    return _build(checked)
+
+
+def apply_patch(specs: tuple[ParameterSpec, ...], params: Params, patch: Mapping[str, JsonValue]) -> Params:
+    """`params` with the subset `patch` changed. Raises InvalidParameters naming every bad field; nothing changes then."""
+    known = {spec.name: spec for spec in specs}
+    problems: dict[str, str] = {}
+    checked: dict[str, JsonValue] = {}
+    for name, value in patch.items():
+        spec = known.get(name)
+        if spec is None:
+            problems[name] = f"unknown parameter; this model knows {', '.join(known)}"
+            continue
+        try:
+            checked[name] = _check(spec, value)
+        except ValueError as error:
+            problems[name] = str(error)
+    if problems:
+        raise InvalidParameters(problems)
+    return _merge(params, checked)
+
+
+def _build(checked: Mapping[str, JsonValue]) -> Params:
+    common = {name: checked[name] for name in ("style", "strength", "seed", "transition_ms")}
+    extra = {name: value for name, value in checked.items() if name not in common}
+    return Params(**common, extra=MappingProxyType(extra))
+
+
+def _merge(params: Params, checked: Mapping[str, JsonValue]) -> Params:
+    common = {name: value for name, value in checked.items() if name in ("style", "strength", "seed", "transition_ms")}
+    extra = {name: value for name, value in checked.items() if name not in common}
+    return replace(params, **common, extra=MappingProxyType({**params.extra, **extra}))
+
+
+def _check(spec: ParameterSpec, value: JsonValue) -> JsonValue:
+    match spec.kind:
+        case "number":
+            return _number(spec, value)
+        case "integer":
+            number = _number(spec, value)
+            if number != int(number):
+                raise ValueError(f"must be a whole number from {spec.minimum:g} to {spec.maximum:g}")
+            return int(number)
+        case "style":
+            return _style_mix(spec.choices, value)
+        case "string":
+            if not isinstance(value, str) or len(value) > MAX_STRING:
+                raise ValueError(f"must be text of at most {MAX_STRING} characters")
+            return value
+
+
+def _number(spec: ParameterSpec, value: JsonValue) -> float:
+    assert spec.minimum is not None
+    assert spec.maximum is not None
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or not spec.minimum <= value <= spec.maximum:
+        raise ValueError(f"must be a number from {spec.minimum:.15g} to {spec.maximum:.15g}")
+    return float(value)
+
+
+def _style_mix(choices: tuple[str, ...], value: JsonValue) -> StyleMix:
+    weights = {value: 1.0} if isinstance(value, str) else value
+    if not isinstance(weights, Mapping) or not weights:
+        raise ValueError("must be the name of a style or an object of style weights")
+    for name, weight in weights.items():
+        if name not in choices:
+            raise ValueError(f"unknown style {str(name)[:40]!r}; choose from {', '.join(choices)}")
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight <= 1e6:
+            raise ValueError(f"the weight of {name!r} must be a number of at least 0")
+    total = math.fsum(weights.values())
+    if total <= 0:
+        raise ValueError("at least one style needs a weight above 0")
+    return tuple((name, weights[name] / total) for name in choices if weights.get(name, 0) > 0)
+
+
+def json_schema(specs: tuple[ParameterSpec, ...]) -> dict[str, JsonValue]:
+    """JSON Schema (2020-12) of a PATCH body: clients build their controls from it."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {spec.name: _property(spec) for spec in specs},
+    }
+
+
+def _property(spec: ParameterSpec) -> dict[str, JsonValue]:
+    about = {"title": spec.title, "description": spec.description, "default": spec.default}
+    if spec.kind == "style":
+        weights = {name: {"type": "number", "minimum": 0} for name in spec.choices}
+        mix = {"type": "object", "properties": weights, "additionalProperties": False, "minProperties": 1}
+        return {**about, "oneOf": [{"type": "string", "enum": list(spec.choices)}, mix]}
+    if spec.kind == "string":
+        return {**about, "type": "string", "maxLength": MAX_STRING}
+    return {**about, "type": spec.kind, "minimum": spec.minimum, "maximum": spec.maximum}

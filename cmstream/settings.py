@@ -1,0 +1,99 @@
+"""Every setting on one page. TOML file < environment CMSTREAM_* < command line; frozen once resolved.
+
+A nested setting is `CMSTREAM_HTTP__PORT` in the environment. `docker/cmstream.toml` shows all of them with their
+defaults; a test keeps it equal to this file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Section(BaseModel):
+    """A frozen table of the settings file; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HttpSettings(Section):
+    """Console, WHIP, WHEP and the JSON API."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Beyond loopback a token is required.")
+    port: Port = Field(8080, description="TCP port; 0 picks a free one.")
+    allowed_origins: tuple[str, ...] = Field(
+        (), description="Other origins whose pages may call this server, e.g. 'https://studio.example'. Own pages always may."
+    )
+
+
+class GrpcSettings(Section):
+    """The gRPC endpoint."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Beyond loopback a token is required.")
+    port: Port = Field(50051, description="TCP port; 0 picks a free one.")
+    reflection: bool = Field(False, description="Serve the reflection API, for grpcurl and the like.")
+    window_frames: int = Field(2, ge=1, le=8, description="Frames a client should keep in flight; advertised to it.")
+
+
+class AuthSettings(Section):
+    """Who may use the server."""
+
+    token: SecretStr | None = Field(None, description="Bearer token asked of every request; none means loopback only.")
+
+
+class EngineSettings(Section):
+    """The model and the device it runs on."""
+
+    model: str = Field("painter", description="Name from `cmstream models`, or the path of a .safetensors file.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the network.")
+    size_px: int = Field(
+        384, ge=64, le=1024, description="Working size: frames are styled at the area of a square of this side, aspect kept."
+    )
+    threads: int = Field(0, ge=0, le=256, description="CPU threads for inference; 0 uses every core.")
+    batch: int = Field(0, ge=0, le=8, description="Largest batch across streams; 0 picks 1 on a CPU and 8 on a GPU.")
+
+
+class StreamSettings(Section):
+    """Limits of streams."""
+
+    max_streams: int = Field(16, ge=1, le=1024, description="Streams at once; the next one is refused (503, RESOURCE_EXHAUSTED).")
+    max_viewers: int = Field(64, ge=1, le=4096, description="Viewers at once, over all streams.")
+    budget_ms: int = Field(150, ge=10, le=5000, description="Latency budget of a frame; orders the scheduler's choices.")
+    linger_s: float = Field(10.0, ge=0, le=3600, description="How long a stream without publisher keeps its viewers and parameters.")
+
+
+class RtcSettings(Section):
+    """WebRTC peers."""
+
+    ice_servers: tuple[str, ...] = Field(
+        (), description="STUN/TURN URLs for server and clients, e.g. 'turn:user:secret@turn.example:3478'."
+    )
+    connect_timeout_s: float = Field(10.0, ge=1, le=120, description="A peer not connected by then is closed.")
+    idle_timeout_s: float = Field(15.0, ge=1, le=600, description="A publisher that sends no frame for so long is closed.")
+    bitrate_kbps: int = Field(2500, ge=100, le=50_000, description="Video bitrate to each viewer.")
+    codec_threads: int = Field(2, ge=1, le=32, description="Threads for encoding, decoding and JPEG.")
+    max_peers: int = Field(64, ge=1, le=4096, description="WebRTC sessions at once, connecting ones included.")
+
+
+class Settings(Section):
+    """All settings of one server."""
+
+    http: HttpSettings = HttpSettings()
+    grpc: GrpcSettings = GrpcSettings()
+    auth: AuthSettings = AuthSettings()
+    engine: EngineSettings = EngineSettings()
+    streams: StreamSettings = StreamSettings()
+    rtc: RtcSettings = RtcSettings()
+    drain_timeout_s: float = Field(4.0, ge=0, le=60, description="How long a stop waits for viewers before it closes them.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Log level, on stderr.")
+
+
+def default_config_path() -> Path | None:
+    """`cmstream.toml` in the working directory, if there is one."""
+    path = Path("cmstream.toml")
+    return path if path.is_file() else None
