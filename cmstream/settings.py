@@ -6,10 +6,13 @@ defaults; a test keeps it equal to this file.
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from cmstream.core.errors import ConfigurationError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -97,3 +100,26 @@ def default_config_path() -> Path | None:
     """`cmstream.toml` in the working directory, if there is one."""
     path = Path("cmstream.toml")
     return path if path.is_file() else None
+
+
+def check_exposure(settings: Settings) -> None:
+    """Nothing listens beyond loopback without a token. Raises ConfigurationError naming what to set."""
+    token = settings.auth.token
+    if token is not None and not token.get_secret_value().strip():
+        raise ConfigurationError("auth.token is empty; set it to a secret, or remove it to serve loopback only")
+    if token is not None:
+        return
+    for name, host in (("http.host", settings.http.host), ("grpc.host", settings.grpc.host)):
+        if not is_loopback(host):
+            raise ConfigurationError(
+                f"{name} {host!r} is reachable from other machines and no token is set; "
+                "set CMSTREAM_AUTH__TOKEN to a secret, or listen on 127.0.0.1"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`. A name other than localhost is not trusted to resolve to loopback."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

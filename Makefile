@@ -1,0 +1,83 @@
+# Two commands do everything from a fresh checkout:  make run   and   make test.
+# A person without `make` finds the same commands below.
+
+VENV := .venv
+STAMP := $(VENV)/.ready
+# `make gpu PYTHON=python3` runs with packages that are already installed, and installs nothing.
+PYTHON ?= $(VENV)/bin/python
+# More arguments for pip. Without an NVIDIA GPU, PyTorch's CPU index saves gigabytes:
+#   make setup PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_ARGS ?=
+# More arguments for the command itself: make run ARGS="--http-port 9000", make test ARGS="-k settings".
+ARGS ?=
+# The Python that makes the virtual environment.
+BASE_PYTHON ?= python3
+BUF := npx --yes --package=@bufbuild/buf@1.75.0 -- buf
+
+ifeq ($(PYTHON),$(VENV)/bin/python)
+READY := $(STAMP)
+endif
+
+.PHONY: help setup run test check types lint contracts proto gpu bench train measure screenshot reference wheel clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv and install everything in the tested versions
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(BASE_PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+run: $(STAMP) ## set up, then start the server with the embedded model
+	exec $(VENV)/bin/cmstream serve $(ARGS)
+
+test: $(STAMP) ## set up, then every test that needs no GPU
+	$(VENV)/bin/pytest $(ARGS)
+
+check: lint types contracts ## ruff, mypy strict, import contracts, protos, console, Dockerfile
+	$(BUF) lint protos
+	$(VENV)/bin/python protos/generate.py --check
+	cd clients/browser && npm ci --no-audit --no-fund --silent && npm run --silent check
+	$(VENV)/bin/hadolint docker/Dockerfile
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(STAMP)
+	$(VENV)/bin/mypy
+
+contracts: $(STAMP)
+	$(VENV)/bin/lint-imports
+
+proto: $(STAMP) ## regenerate cmstream/v1 from protos
+	$(VENV)/bin/python protos/generate.py
+
+gpu: $(READY) ## the tests and the benchmark that need a CUDA device
+	PYTHONPATH=. $(PYTHON) -m pytest -m gpu $(ARGS)
+	PYTHONPATH=. $(PYTHON) -m cmstream bench --engine-only --device cuda
+
+bench: $(STAMP) ## measure this machine: engine and gRPC
+	$(VENV)/bin/cmstream bench $(ARGS)
+
+train: $(STAMP) ## train the embedded model again (hours; resumes)
+	$(VENV)/bin/cmstream train $(ARGS)
+
+measure: $(STAMP) ## sharpness of the embedded model beside the regression's
+	$(VENV)/bin/python -m cmstream.training.measures $(ARGS)
+
+screenshot: $(STAMP) ## the README's picture, from a real Chromium with its fake camera
+	$(VENV)/bin/python clients/browser/screenshot.py $(ARGS)
+
+reference: $(STAMP) ## write docker/cmstream.toml from the code
+	$(VENV)/bin/python -m cmstream.cli.reference > docker/cmstream.toml
+
+wheel: $(STAMP) ## build dist/*.whl
+	rm -rf dist
+	$(VENV)/bin/python -m build --wheel --outdir dist .
+
+clean: ## remove what was built, and the virtual environment
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
