@@ -1,0 +1,38 @@
+"""Counters as Prometheus sees them, on a registry of their own (two servers in one process do not mix).
+
+Who counts what: `Publisher.push` counts received frames, the session counts drops, and `Subscription.delivered` counts
+delivered frames with their stages and age. Transports count only their peers and errors.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0, generate_latest
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
+
+
+class Metrics:
+    """All metrics of one server."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        on = {"registry": self.registry}
+        self.frames_received = Counter("cmstream_frames_received", "Source frames accepted", ["transport"], **on)
+        self.frames_delivered = Counter("cmstream_frames_delivered", "Styled frames sent to a viewer", ["transport"], **on)
+        self.frames_dropped = Counter("cmstream_frames_dropped", "Frames not delivered, by reason", ["reason"], **on)
+        self.stage_seconds = Histogram(
+            "cmstream_stage_seconds", "Time a delivered frame spent in a stage", ["stage"], buckets=_SECONDS, **on
+        )
+        self.age_seconds = Histogram(
+            "cmstream_age_seconds", "Age of a frame when delivered", ["transport"], buckets=_SECONDS, **on
+        )
+        self.streams = Gauge("cmstream_streams", "Streams open", **on)
+        self.viewers = Gauge("cmstream_viewers", "Viewers connected", ["transport"], **on)
+        self.peers = Gauge("cmstream_peers", "WebRTC sessions", ["role"], **on)
+        self.batches = Counter("cmstream_batches", "Batches run, by size", ["size"], **on)
+        self.errors = Counter("cmstream_errors", "Errors answered or contained, by kind", ["kind"], **on)
+
+    def render(self) -> tuple[bytes, str]:
+        """The exposition text and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_PLAIN_1_0_0

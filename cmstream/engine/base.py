@@ -1,0 +1,73 @@
+"""What the scheduler asks of an engine. No torch here: the fake engine and every transport test run without it.
+
+An engine owns its threads. `submit` may be called from any one thread, returns at once, and its future resolves on an
+engine thread: whoever awaits it carries the result across.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from cmstream.core.frame import Rgb
+from cmstream.core.look import Look
+from cmstream.core.model_info import ModelInfo
+from cmstream.core.trace import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInput:
+    """One frame of one stream. All inputs of a batch share `width_px` × `height_px`, the working size."""
+
+    stream_id: int
+    rgb: Rgb
+    look: Look
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOutput:
+    """The styled frame [height_px, width_px, 3], and when H2D, INFER and D2H ended (monotonic ns)."""
+
+    rgb: Rgb
+    marks: tuple[tuple[Stage, int], ...]
+
+
+class Engine(Protocol):
+    """Runs batches of frames through the model. Context of one stream never leaks into another's output."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        """Batch sizes it runs, ascending; a smaller batch is padded to the next."""
+        ...
+
+    @property
+    def depth(self) -> int:
+        """Batches worth having in flight: 1 where compute is all there is, 2 where copies overlap it."""
+        ...
+
+    def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
+        """Run a batch. The future raises EngineFailed when the batch is lost; the engine serves on."""
+        ...
+
+    def forget(self, stream_id: int) -> None:
+        """Free what is kept of a stream (noise, history). Unknown ids are fine."""
+        ...
+
+    def close(self) -> None:
+        """Finish what was submitted, end the threads. Closing twice is fine."""
+        ...
+
+
+def bucket_for(buckets: tuple[int, ...], count: int) -> int:
+    """The smallest bucket that holds `count`. Raises ValueError beyond the largest."""
+    for bucket in buckets:
+        if count <= bucket:
+            return bucket
+    raise ValueError(f"a batch of {count} is larger than the largest bucket {buckets[-1]}")

@@ -1,0 +1,72 @@
+"""The figures of one stream as the console and the API show them. Event loop only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cmstream.core.clock import NS_PER_MS, Clock
+from cmstream.core.frame import Drop, DropReason
+from cmstream.core.metrics import Metrics
+from cmstream.core.rate import RateMeter, RecentMedian
+from cmstream.core.trace import Stage, Trace
+
+MS_PER_S = 1000.0
+
+
+class StreamStats:
+    """Counts for one stream, and for the whole server through `metrics`."""
+
+    def __init__(self, clock: Clock, metrics: Metrics) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._rate_in = RateMeter(clock)
+        self._rate_out = RateMeter(clock)
+        self._age_ms = RecentMedian()
+        self._stages_ms = {stage: RecentMedian() for stage in Stage}
+        self._received = 0
+        self._styled = 0
+        self._delivered = 0
+        self._dropped = dict.fromkeys(DropReason, 0)
+
+    def received(self, transport: str) -> None:
+        """A source frame was accepted."""
+        self._received += 1
+        self._rate_in.tick()
+        self._metrics.frames_received.labels(transport).inc()
+
+    def styled(self) -> None:
+        """A frame came back from the engine."""
+        self._styled += 1
+        self._rate_out.tick()
+
+    def dropped(self, drop: Drop) -> None:
+        """A frame will not be delivered."""
+        self._dropped[drop.reason] += 1
+        self._metrics.frames_dropped.labels(drop.reason).inc()
+
+    def delivered(self, transport: str, trace: Trace) -> None:
+        """A styled frame left for one viewer."""
+        self._delivered += 1
+        age_ms = trace.age_ms(self._clock.now_ns())
+        self._age_ms.add(age_ms)
+        self._metrics.frames_delivered.labels(transport).inc()
+        self._metrics.age_seconds.labels(transport).observe(age_ms / MS_PER_S)
+        for stage, took_ms in trace.stages_ms().items():
+            self._stages_ms[stage].add(took_ms)
+            self._metrics.stage_seconds.labels(stage).observe(took_ms / MS_PER_S)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Totals since the stream opened, rates over 2 s, medians over the last 64 delivered frames."""
+        stages_ms = {stage.value: value for stage, recent in self._stages_ms.items() if (value := recent.value()) is not None}
+        age_ms = self._age_ms.value()
+        return {
+            "frames_received": self._received,
+            "frames_styled": self._styled,
+            "frames_delivered": self._delivered,
+            "frames_dropped": {reason.value: count for reason, count in self._dropped.items()},
+            "fps_in": round(self._rate_in.per_second(), 1),
+            "fps_out": round(self._rate_out.per_second(), 1),
+            "age_ms": None if age_ms is None else round(age_ms, 2),
+            "stages_ms": {stage: round(value, 2) for stage, value in stages_ms.items()},
+            "clock_ms": round(self._clock.now_ns() / NS_PER_MS, 1),
+        }

@@ -1,0 +1,77 @@
+"""The viewing end of a stream, as a transport holds it: one slot, newest wins. Event loop only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+from cmstream.core.frame import Drop, DropReason, StyledFrame
+from cmstream.core.mailbox import Mailbox, MailboxClosed
+from cmstream.core.trace import Trace
+
+
+class Subscription:
+    """A context manager and async iterator of styled frames. It ends when the stream closes: `reason` says why.
+
+    Call `delivered` with the finished trace once a frame has left for the viewer: that is what is counted and shown.
+    """
+
+    def __init__(
+        self,
+        transport: str,
+        delivered: Callable[[Subscription, Trace], None],
+        dropped: Callable[[Drop], None],
+        leave: Callable[[Subscription], None],
+    ) -> None:
+        self.transport = transport
+        self.reason = ""
+        self.on_drop: Callable[[Drop], None] | None = None
+        self._mailbox: Mailbox[StyledFrame] = Mailbox()
+        self._delivered = delivered
+        self._dropped = dropped
+        self._leave = leave
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Subscription {self.transport} {self._mailbox!r}>"
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> StyledFrame:
+        try:
+            return await self._mailbox.get()
+        except MailboxClosed:
+            raise StopAsyncIteration from None
+
+    def put(self, frame: StyledFrame) -> None:
+        """Called by the stream with every styled frame."""
+        displaced = self._mailbox.put(frame)
+        if displaced is not None:
+            self._drop(Drop(displaced.frame_id, DropReason.SLOW_SINK, frame.frame_id))
+
+    def delivered(self, trace: Trace) -> None:
+        """The frame with this trace has been handed to the viewer."""
+        self._delivered(self, trace)
+
+    def close(self, reason: str = "the viewer left") -> None:
+        """End the subscription and wake its reader. Closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        self.reason = reason
+        waiting = self._mailbox.close()
+        if waiting is not None:
+            self._drop(Drop(waiting.frame_id, DropReason.CLOSED))
+        self._leave(self)
+
+    def _drop(self, drop: Drop) -> None:
+        self._dropped(drop)
+        if self.on_drop is not None:
+            self.on_drop(drop)
