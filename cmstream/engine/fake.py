@@ -34,7 +34,9 @@ class FakeEngine:
         self.batch_sizes: list[int] = []
         self._clock = clock or MonotonicClock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine-fake")
-        self.info = ModelInfo("fake", "Fake (inverts colours)", "Apache-2.0", STYLES, common_parameters(STYLES), "fake", "uint8")
+        self.info = ModelInfo(
+            "fake", "Fake (inverts colours)", "Apache-2.0", STYLES, common_parameters(STYLES), "fake", "uint8"
+        )
 
     def __repr__(self) -> str:
         return f"<FakeEngine {self.latency_ms:g} ms, {len(self.batch_sizes)} batches>"

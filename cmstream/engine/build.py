@@ -1,0 +1,45 @@
+"""Chooses and builds the engine that the settings ask for."""
+
+from __future__ import annotations
+
+import torch
+
+from cmstream.core.clock import Clock
+from cmstream.core.errors import ConfigurationError
+from cmstream.core.geometry import working_size
+from cmstream.engine.base import Engine
+from cmstream.engine.cpu import CpuEngine
+from cmstream.engine.cuda import CudaEngine
+from cmstream.models.registry import load
+from cmstream.settings import EngineSettings
+
+COMMON_SOURCES_PX = ((512, 512), (1280, 720), (640, 480))
+"""Shapes of usual sources: warmed up so that nobody's first frames are slow."""
+
+
+def resolve_device(device: str) -> str:
+    """ "auto" as "cuda:0" or "cpu". Raises ConfigurationError for a GPU that is not there."""
+    if device == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda"):
+        index = int(device.partition(":")[2] or 0)
+        if index >= torch.cuda.device_count():
+            raise ConfigurationError(
+                f"no GPU {device} here: torch sees {torch.cuda.device_count()} of them; use --device cpu, or see `cmstream doctor`"
+            )
+        return f"cuda:{index}"
+    return device
+
+
+def build_engine(settings: EngineSettings, clock: Clock) -> Engine:
+    """Load the model and warm the engine up; blocks for seconds, so call it off the event loop.
+
+    Raises NotFound, WeightsRejected or ConfigurationError.
+    """
+    device = resolve_device(settings.device)
+    model = load(settings.model)
+    warm_up_px = tuple(dict.fromkeys(working_size(*source, settings.size_px) for source in COMMON_SOURCES_PX))
+    if device == "cpu":
+        batch = settings.batch or 1
+        return CpuEngine(model, dtype=settings.dtype, threads=settings.threads, batch=batch, warm_up_px=warm_up_px, clock=clock)
+    return CudaEngine(model, device, dtype=settings.dtype, batch=settings.batch or 8, warm_up_px=warm_up_px, clock=clock)

@@ -1,0 +1,157 @@
+"""The painter: the small pixel-space network that is shipped, and its face as a `Model`.
+
+A U-Net over 4x4 pixel blocks whose blocks multiply one half of a convolution by the other. A stroke is orientation times
+filtered noise, a product: a gate has it at once where plain convolutions approach it slowly. Full-resolution layers and
+depthwise convolutions are avoided since both lose on CPUs. Runs on the engine's thread; knows nothing of files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cmstream.core.params import common_parameters
+from cmstream.models.base import ModelInput, ModelSpec
+from cmstream.models.consistency import TrigFlow
+
+ARCHITECTURE = "cmstream-painter-1"
+PATCH_PX = 4
+TIME_FEATURES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PainterConfig:
+    """Everything that makes a painter besides its weights; stored in the weights file."""
+
+    styles: tuple[str, ...]
+    sigma_data: float
+    channels: tuple[int, ...] = (48, 64, 96)
+    blocks: tuple[int, ...] = (1, 1, 2)
+    """Blocks per level; levels above the deepest have as many again on the way up."""
+    embedding: int = 96
+    uses_noise: bool = True
+    """False for a regression baseline, whose noise input is zero: one source, one picture."""
+    name: str = "painter"
+    title: str = "Painter"
+    licence: str = "Apache-2.0"
+
+    @property
+    def multiple_px(self) -> int:
+        """Sides of pictures must be multiples of this."""
+        return PATCH_PX * 2 ** (len(self.channels) - 1)
+
+
+class GatedBlock(nn.Module):
+    """x + W (p * (q + m)), where (p, q) is a 3x3 convolution of the RMS-normalised x and m comes from the conditions."""
+
+    def __init__(self, channels: int, embedding: int) -> None:
+        super().__init__()
+        self.halves = nn.Conv2d(channels, 2 * channels, 3, padding=1)
+        self.modulation = nn.Linear(embedding, channels)
+        self.mix = nn.Conv2d(channels, channels, 1)
+        for weights in (self.modulation.weight, self.mix.weight):
+            nn.init.zeros_(weights)
+        for bias in (self.modulation.bias, self.mix.bias):
+            nn.init.zeros_(bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        normalised = x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-4)
+        value, gate = self.halves(normalised).chunk(2, 1)
+        return cast(Tensor, x + self.mix(value * (gate + self.modulation(condition)[:, :, None, None])))
+
+
+class PainterNet(nn.Module):
+    """F(z, src, t, style) of eq. 9 in `consistency`."""
+
+    def __init__(self, config: PainterConfig) -> None:
+        super().__init__()
+        patch = PATCH_PX * PATCH_PX
+        widths, embedding = config.channels, config.embedding
+        self.embed_time = nn.Linear(2 * TIME_FEATURES, embedding)
+        self.embed_style = nn.Linear(len(config.styles), embedding, bias=False)
+        self.embed = nn.Linear(embedding, embedding)
+        self.entry = nn.Conv2d(6 * patch, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(_blocks(width, count, embedding) for width, count in zip(widths, config.blocks, strict=True))
+        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.grow = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in zip(widths, widths[1:], strict=False))
+        self.up = nn.ModuleList(
+            _blocks(width, count, embedding) for width, count in zip(widths[:-1], config.blocks, strict=False)
+        )
+        self.exit = nn.Conv2d(widths[0], 3 * patch, 3, padding=1)
+        self.bypass = nn.Conv2d(6 * patch, 3 * patch, 1, bias=False)
+
+    def condition(self, t: Tensor, style: Tensor) -> Tensor:
+        """The vector that modulates every block: `t` [B], `style` [B,S] -> [B,E]."""
+        # Computed in float32: bfloat16 has three digits, and neighbouring times of a consistency pair are closer.
+        phase = t.float()[:, None] * torch.arange(1, TIME_FEATURES + 1, device=t.device)
+        features = torch.cat([phase.sin(), phase.cos()], 1).to(self.embed_time.weight.dtype)
+        return cast(Tensor, F.silu(self.embed(F.silu(self.embed_time(features) + self.embed_style(style)))))
+
+    def forward(self, noisy: Tensor, src: Tensor, t: Tensor, style: Tensor) -> Tensor:
+        """`noisy`, `src` [B,3,H,W] with sides that are multiples of `multiple_px`. -> [B,3,H,W]."""
+        condition = self.condition(t, style)
+        patches = F.pixel_unshuffle(torch.cat([noisy, src], 1), PATCH_PX).contiguous(memory_format=torch.channels_last)
+        x = self.entry(patches)
+        skips: list[Tensor] = []
+        for level, blocks in enumerate(self.down):
+            x = _through(blocks, x, condition)
+            if level < len(self.shrink):
+                skips.append(x)
+                x = self.shrink[level](x)
+        for level in reversed(range(len(self.up))):
+            x = F.pixel_shuffle(self.grow[level](x), 2) + skips[level]
+            x = _through(self.up[level], x, condition)
+        return F.pixel_shuffle(self.exit(x) + self.bypass(patches), PATCH_PX)
+
+
+def _blocks(width: int, count: int, embedding: int) -> nn.ModuleList:
+    return nn.ModuleList(GatedBlock(width, embedding) for _ in range(count))
+
+
+def _through(blocks: nn.Module, x: Tensor, condition: Tensor) -> Tensor:
+    for block in cast(nn.ModuleList, blocks):
+        x = block(x, condition)
+    return x
+
+
+class PainterModel:
+    """A `Model` made of a config and a network that fits it; `registry` and `weights` build it from files."""
+
+    def __init__(self, config: PainterConfig, net: PainterNet) -> None:
+        self.config = config
+        self.net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self._flow = TrigFlow(config.sigma_data)
+        self._dtype = torch.float32
+        self._spec = ModelSpec(
+            name=config.name,
+            title=config.title,
+            licence=config.licence,
+            styles=config.styles,
+            parameters=common_parameters(config.styles),
+            parameter_count=sum(weights.numel() for weights in net.parameters()),
+            multiple_px=config.multiple_px,
+        )
+
+    def __repr__(self) -> str:
+        return f"<PainterModel {self._spec.name} {self._spec.parameter_count / 1e6:.2f} M {self._dtype}>"
+
+    @property
+    def spec(self) -> ModelSpec:
+        """See `Model`."""
+        return self._spec
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> PainterModel:
+        """See `Model`."""
+        self.net.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+        self._dtype = dtype
+        return self
+
+    def stylize(self, batch: ModelInput) -> Tensor:
+        """See `Model`: D(sigma_data z, pi/2 | src, style)."""
+        src, style = batch.src.to(self._dtype), batch.style.to(self._dtype)
+        noise = batch.noise.to(self._dtype) if self.config.uses_noise else torch.zeros_like(src)
+        return self._flow.served(lambda z, t: self.net(z, src, t, style), noise)

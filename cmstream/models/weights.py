@@ -1,0 +1,184 @@
+"""Weights files: safetensors in, safetensors out, and nothing else. Weights are data, never code.
+
+Everything about a file is checked before a tensor of it is used, and every fault is a WeightsRejected of one sentence.
+Blocking; runs on whatever thread loads or trains a model.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_safetensors
+from safetensors.torch import save as format_safetensors
+from torch import Tensor
+
+from cmstream.core.errors import WeightsRejected
+from cmstream.models.painter import ARCHITECTURE, PainterConfig, PainterModel, PainterNet
+
+MAX_HEADER_BYTES = 1 << 20
+MAX_FILE_BYTES = 1 << 30
+PICKLE_SUFFIXES = frozenset({".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle"})
+_ZIP_MAGIC = b"PK\x03\x04"
+_PICKLE_MAGIC = b"\x80"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorFile:
+    """What a safetensors file holds."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+
+
+def read_tensors(path: Path) -> TensorFile:
+    """Read a safetensors file into memory. Raises WeightsRejected for anything else, pickles by name."""
+    _refuse_pickle_name(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise WeightsRejected(f"{path} cannot be read: {error.strerror or error}") from error
+    metadata = _check_header(path, content)
+    try:
+        return TensorFile(parse_safetensors(content), metadata)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise WeightsRejected(f"{path} is damaged: {error}") from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write atomically: a reader sees the old file or the new one, and a crash leaves the old one."""
+    content = format_safetensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, dict(metadata))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files private; weights are meant to be read by whoever may read the folder.
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save_painter(path: Path, config: PainterConfig, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+    """Write a painter in float16 with its config; `about` says how it was made and ends up in the metadata."""
+    metadata = {**about, "architecture": ARCHITECTURE, "config": json.dumps(asdict(config))}
+    write_tensors(path, {name: tensor.half() for name, tensor in state.items()}, metadata)
+
+
+def load_painter(path: Path) -> PainterModel:
+    """Load a painter, in float32 on the CPU. Raises WeightsRejected for whatever it is that does not fit."""
+    return painter_from(path, read_tensors(path))
+
+
+def painter_from(path: Path, file: TensorFile) -> PainterModel:
+    """The painter in a file that was read; `path` is for messages."""
+    architecture = file.metadata.get("architecture")
+    if architecture != ARCHITECTURE:
+        found = "names no architecture" if architecture is None else f"is of architecture {architecture[:60]!r}"
+        raise WeightsRejected(f"{path} {found}; this version of cmstream runs {ARCHITECTURE!r}")
+    config = _config_from(path, file.metadata.get("config", ""))
+    net = PainterNet(config)
+    _check_tensors(path, net.state_dict(), file.tensors)
+    net.load_state_dict({name: tensor.float() for name, tensor in file.tensors.items()})
+    return PainterModel(config, net)
+
+
+def _refuse_pickle_name(path: Path) -> None:
+    if path.suffix.lower() in PICKLE_SUFFIXES:
+        raise WeightsRejected(
+            f"{path.name} is a pickle by its name ({path.suffix}); pickles can run code and are never read: convert it to .safetensors"
+        )
+
+
+def _check_header(path: Path, content: bytes) -> dict[str, str]:
+    """Check the frame of a safetensors file (8 bytes of length, JSON, tensors) and return its metadata."""
+    if content.startswith(_ZIP_MAGIC) or content[:1] == _PICKLE_MAGIC and content[1:2] in b"\x02\x03\x04\x05":
+        raise WeightsRejected(
+            f"{path.name} is a pickle inside; pickles can run code and are never read: convert it to .safetensors"
+        )
+    if len(content) > MAX_FILE_BYTES:
+        raise WeightsRejected(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB, which no painter is")
+    if len(content) < 10:
+        raise WeightsRejected(f"{path} is truncated: {len(content)} bytes are no safetensors file")
+    header_bytes = int.from_bytes(content[:8], "little")
+    if header_bytes > MAX_HEADER_BYTES:
+        raise WeightsRejected(f"{path} is not a safetensors file: it claims a header of {header_bytes} bytes")
+    if header_bytes > len(content) - 8:
+        raise WeightsRejected(f"{path} is truncated inside its header")
+    try:
+        header = json.loads(content[8 : 8 + header_bytes])
+    except (ValueError, RecursionError) as error:
+        raise WeightsRejected(f"{path} is not a safetensors file: its header is not JSON") from error
+    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise WeightsRejected(f"{path} is not a safetensors file: its header is malformed")
+    return metadata
+
+
+def _config_from(path: Path, text: str) -> PainterConfig:
+    try:
+        raw = json.loads(text)
+        config = PainterConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()})
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise WeightsRejected(f"{path} has no usable config: {str(error)[:200]}") from error
+    problem = _config_problem(config)
+    if problem:
+        raise WeightsRejected(f"{path} has an unusable config: {problem}")
+    return config
+
+
+def _config_problem(config: PainterConfig) -> str | None:
+    """What is wrong with values read from a file, or None. Bounds keep a hostile file from asking for all memory."""
+    for name in ("name", "title", "licence"):
+        value = getattr(config, name)
+        if not isinstance(value, str) or not 0 < len(value) <= 100:
+            return f"{name} must be text of 1 to 100 characters"
+    if not _is_tuple_of(config.styles, str, 64) or len(set(config.styles)) != len(config.styles):
+        return "styles must be 1 to 64 different names"
+    if not all(0 < len(style) <= 40 for style in config.styles):
+        return "each style must be a name of 1 to 40 characters"
+    if not _is_tuple_of(config.channels, int, 6) or not all(1 <= width <= 512 for width in config.channels):
+        return "channels must be 1 to 6 whole numbers up to 512"
+    if not _is_tuple_of(config.blocks, int, 6) or not all(0 <= count <= 8 for count in config.blocks):
+        return "blocks must be 1 to 6 whole numbers up to 8"
+    if len(config.blocks) != len(config.channels):
+        return "channels and blocks must have one entry per level"
+    if not isinstance(config.uses_noise, bool):
+        return "uses_noise must be true or false"
+    if not _is_tuple_of((config.embedding,), int, 1) or not 1 <= config.embedding <= 1024:
+        return "embedding must be a whole number up to 1024"
+    sigma = config.sigma_data
+    if isinstance(sigma, bool) or not isinstance(sigma, (int, float)) or not math.isfinite(sigma) or not 0 < sigma <= 10:
+        return "sigma_data must be a number above 0 and at most 10"
+    return None
+
+
+def _is_tuple_of(values: Any, kind: type, at_most: int) -> bool:
+    good = isinstance(values, tuple) and 1 <= len(values) <= at_most
+    return good and all(isinstance(value, kind) and not isinstance(value, bool) for value in values)
+
+
+def _check_tensors(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    missing, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    if missing:
+        raise WeightsRejected(f"{path} lacks {len(missing)} tensors of its architecture, the first is {missing[0]!r}")
+    if extra:
+        raise WeightsRejected(f"{path} has {len(extra)} tensors that its architecture does not, the first is {extra[0][:80]!r}")
+    for name, tensor in found.items():
+        if tensor.shape != wanted[name].shape:
+            raise WeightsRejected(f"{path}: {name!r} has shape {tuple(tensor.shape)}, not {tuple(wanted[name].shape)}")
+        if not tensor.is_floating_point() or not torch.isfinite(tensor.float()).all():
+            raise WeightsRejected(f"{path}: {name!r} holds values that are not finite numbers")

@@ -1,0 +1,115 @@
+"""The composition root: model → engine → scheduler → registry → transports, and one drain for all. Owns the event loop's tasks.
+
+Everything is built here and passed down. The doors open first, so `/readyz` can say that the model is loading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from types import TracebackType
+
+from cmstream.core.clock import Clock, MonotonicClock
+from cmstream.core.metrics import Metrics
+from cmstream.engine.base import Engine
+from cmstream.scheduler.scheduler import Scheduler
+from cmstream.session.registry import Registry
+from cmstream.settings import Settings, check_exposure
+from cmstream.transport.grpc.server import GrpcServer
+from cmstream.transport.http.server import HttpServer
+from cmstream.transport.rtc.peers import Peers
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """An async context manager that serves while entered. `engine` replaces the one the settings ask for (tests, embedding).
+
+    Raises ConfigurationError, NotFound or WeightsRejected on entering; then nothing is left running.
+    """
+
+    def __init__(self, settings: Settings, *, engine: Engine | None = None, clock: Clock | None = None) -> None:
+        check_exposure(settings)
+        self.settings = settings
+        self.clock = clock or MonotonicClock()
+        self.metrics = Metrics()
+        self.registry = Registry(settings, self.clock, self.metrics)
+        self._given_engine = engine
+        self._scheduler: Scheduler | None = None
+        self._stack = AsyncExitStack()
+        self._drained = False
+
+    def __repr__(self) -> str:
+        return f"<Server {self.registry!r} {self._scheduler!r}>"
+
+    async def __aenter__(self) -> Server:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.drain()
+        await self._stack.aclose()
+
+    @property
+    def http_address(self) -> str:
+        """`http://host:port` as bound."""
+        return self._http.address
+
+    @property
+    def grpc_address(self) -> str:
+        """`host:port` as bound."""
+        return self._grpc.address
+
+    def ready_line(self) -> str:
+        """The one line that says where to go (contract, `serve`)."""
+        model = self.registry.model
+        return f"cmstream ready http={self.http_address} grpc={self.grpc_address} model={model.name} device={model.device}"
+
+    async def drain(self) -> None:
+        """Admit nobody, tell everybody, wait for what is in flight, end all streams. Within `drain_timeout_s`; twice is fine."""
+        if self._drained:
+            return
+        self._drained = True
+        log.info("draining")
+        self.registry.drain()
+        try:
+            async with asyncio.timeout(self.settings.drain_timeout_s):
+                if self._scheduler is not None:
+                    await self._scheduler.drained()
+        except TimeoutError:
+            log.warning("frames still in flight after %g s are lost", self.settings.drain_timeout_s)
+        self.registry.close_all("the server is shutting down")
+        await self._grpc.drain(1.0)
+        await self._peers.close_all()
+
+    async def _start(self) -> None:
+        settings, stack = self.settings, self._stack
+        codecs = ThreadPoolExecutor(settings.rtc.codec_threads, thread_name_prefix="codecs")
+        stack.callback(codecs.shutdown, wait=True, cancel_futures=True)
+        self._peers = Peers(settings.rtc, self.registry, self.metrics, self.clock, codecs)
+        stack.push_async_callback(self._peers.close_all)
+        ready = lambda: self.registry.ready  # noqa: E731 - a property as a callable
+        self._http = HttpServer(settings, self.registry, self.metrics, self.clock, self._peers, ready)
+        stack.push_async_callback(self._http.close)
+        await self._http.start()
+        self._grpc = GrpcServer(settings, self.registry, self.metrics, self.clock, codecs)
+        stack.push_async_callback(self._grpc.close)
+        await self._grpc.start()
+        engine = self._given_engine or await asyncio.to_thread(self._build_engine)
+        stack.push_async_callback(asyncio.to_thread, engine.close)
+        self._scheduler = Scheduler(engine, self.clock, self.metrics)
+        self.registry.serve(engine.info, self._scheduler)
+        log.info("serving %s on %s in %s", engine.info.name, engine.info.device, engine.info.precision)
+
+    def _build_engine(self) -> Engine:
+        from cmstream.engine.build import build_engine  # torch is loaded here, off the loop, and not at all for a fake
+
+        return build_engine(self.settings.engine, self.clock)
