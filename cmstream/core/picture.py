@@ -27,6 +27,8 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOFn; not DHT, JPG, DAC (ITU-T T.81, table B.1)
 _JPEG_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})  # TEM, RSTn, SOI: no length follows
 _JPEG_EOI, _JPEG_SOS = 0xD9, 0xDA
+_JPEG_MAX_SEGMENTS = 4096  # real files have a few dozen; an endless row of empty ones would only burn time
+_JPEG_MARKER = re.compile(rb"\xff+([^\xff])", re.DOTALL)  # fill bytes may come before any marker (T.81, B.1.1.2)
 _JPEG_END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # a marker that is neither a stuffed byte nor RSTn
 
 
@@ -118,23 +120,23 @@ def _expect(data: bytes, at: int, chunk: bytes) -> bytes:
 
 def _jpeg_header(data: bytes) -> PictureHeader:
     at = 2
-    while True:
+    for _ in range(_JPEG_MAX_SEGMENTS):
         at, marker = _jpeg_marker(data, at)
         if marker in _JPEG_FRAME_MARKERS:
             height_px, width_px = struct.unpack_from(">HH", data, at + 3)
             return PictureHeader("jpeg", width_px, height_px)
         if marker in (_JPEG_EOI, _JPEG_SOS):
-            raise IndexError(at)
+            break
         at = _jpeg_skip(data, at, marker)
+    raise IndexError(at)
 
 
 def _jpeg_marker(data: bytes, at: int) -> tuple[int, int]:
-    """(position after the marker, its code) of the marker at `at`; fill bytes are skipped (T.81, B.1.1.2)."""
-    if data[at] != 0xFF:
+    """(position after the marker, its code) of the marker at `at`."""
+    found = _JPEG_MARKER.match(data, at)
+    if found is None:
         raise IndexError(at)
-    while data[at] == 0xFF:
-        at += 1
-    return at + 1, data[at]
+    return found.end(), found[1][0]
 
 
 def _jpeg_skip(data: bytes, at: int, marker: int) -> int:
@@ -151,7 +153,7 @@ def _jpeg_complete(data: bytes) -> bool:
     """Whether the end-of-image marker is reached from the start, scan by scan: a thumbnail's own does not count."""
     at = 2
     try:
-        while True:
+        for _ in range(_JPEG_MAX_SEGMENTS):
             at, marker = _jpeg_marker(data, at)
             if marker == _JPEG_EOI:
                 return True
@@ -162,7 +164,8 @@ def _jpeg_complete(data: bytes) -> bool:
                     return False
                 at = end.start()
     except (struct.error, IndexError):
-        return False
+        pass
+    return False
 
 
 def _png_complete(data: bytes) -> bool:

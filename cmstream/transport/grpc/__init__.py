@@ -1,0 +1,1 @@
+"""The gRPC transport: protos/cmstream/v1 served by grpc.aio, with health and reflection."""

@@ -1,0 +1,66 @@
+"""What one call says to its client, in order. Event loop only.
+
+Notices (acknowledgements, drops) are small and queue; results do not, they wait in their subscription's one slot until
+`send` takes them. A client that reads nothing is soon not read from either: `room` blocks at `MAX_NOTICES`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from cmstream.v1.style_service_pb2 import StreamResponse
+
+MAX_NOTICES = 256
+
+
+class Outbox:
+    """Serialises all writes of a call. Whatever was posted before a result is written before it."""
+
+    def __init__(self, write: Callable[[StreamResponse], Awaitable[None]]) -> None:
+        self._write = write
+        self._notices: deque[StreamResponse] = deque()
+        self._posted = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._turn = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Outbox {len(self._notices)} notices waiting{', writing' if self._turn.locked() else ''}>"
+
+    def post(self, notice: StreamResponse) -> None:
+        """Queue a notice; `run` writes it."""
+        self._notices.append(notice)
+        self._posted.set()
+        if len(self._notices) >= MAX_NOTICES:
+            self._room.clear()
+
+    async def room(self) -> None:
+        """Wait until the client has taken enough of the notices."""
+        await self._room.wait()
+
+    async def send(self, response: StreamResponse) -> None:
+        """Write a result, after every notice posted so far; returns when gRPC has taken it."""
+        async with self._turn:
+            await self._flush()
+            await self._write(response)
+
+    async def flush(self) -> None:
+        """Write every notice posted so far."""
+        async with self._turn:
+            await self._flush()
+
+    async def run(self) -> None:
+        """Write notices as they are posted, until cancelled."""
+        while True:
+            await self._posted.wait()
+            await self.flush()
+
+    async def _flush(self) -> None:
+        self._posted.clear()
+        while self._notices:
+            await self._write(self._notices[0])
+            self._notices.popleft()
+            if len(self._notices) < MAX_NOTICES // 2:
+                self._room.set()

@@ -1,0 +1,93 @@
+"""cmstream.v1.StyleService on grpc.aio. Event loop only: turns calls into StreamCalls and errors into statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import grpc
+
+from cmstream import __version__
+from cmstream.core.errors import CmstreamError, Unavailable
+from cmstream.transport.grpc.call import Services, StreamCall
+from cmstream.v1.style_service_pb2 import GetCapabilitiesRequest, GetCapabilitiesResponse
+from cmstream.v1.style_service_pb2_grpc import StyleServiceServicer
+from cmstream.wire.control import model_message
+from cmstream.wire.errors import status_of
+from cmstream.wire.frame import PIXEL_FORMATS
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class StyleServicer(StyleServiceServicer):
+    """Keeps the calls that are running, so that a drain can tell and end them."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._calls: set[StreamCall] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+
+    def __repr__(self) -> str:
+        return f"<StyleServicer {len(self._calls)} calls{', draining' if self._draining else ''}>"
+
+    async def Stream(self, request_iterator: Any, context: Context) -> None:  # type: ignore[override]  # the stub unites sync and aio
+        call = StreamCall(self._services, request_iterator, context.write)
+        self._calls.add(call)
+        self._idle.clear()
+        try:
+            await self._answer(self._stream(call), context)
+        finally:
+            self._calls.discard(call)
+            if not self._calls:
+                self._idle.set()
+
+    async def GetCapabilities(self, request: GetCapabilitiesRequest, context: Context) -> GetCapabilitiesResponse:
+        return await self._answer(self._capabilities(), context)
+
+    def drain(self, grace_ms: int) -> None:
+        """Admit no more calls and tell those that run."""
+        self._draining = True
+        for call in tuple(self._calls):
+            call.drain(grace_ms)
+
+    def end(self, reason: str) -> None:
+        """End every call with UNAVAILABLE."""
+        for call in tuple(self._calls):
+            call.end(reason)
+
+    async def idle(self) -> None:
+        """Wait until no call runs."""
+        await self._idle.wait()
+
+    async def _stream(self, call: StreamCall) -> None:
+        if self._draining:
+            raise Unavailable("the server is shutting down; connect again when it is back")
+        await call.run()
+
+    async def _capabilities(self) -> GetCapabilitiesResponse:
+        return GetCapabilitiesResponse(
+            server_version=__version__,
+            models=[model_message(self._services.registry.model)],
+            limits=self._services.limits,
+            pixel_formats=PIXEL_FORMATS,
+        )
+
+    async def _answer(self, work: Awaitable[T], context: Context) -> T:
+        try:
+            return await work
+        except CmstreamError as error:
+            failure = error
+        except Exception:
+            log.exception("a call from %s failed", context.peer())
+            failure = CmstreamError("internal error; the server's log has the details")
+        self._services.metrics.errors.labels("grpc").inc()
+        log.info("a call from %s ended: %s", context.peer(), failure)
+        await context.abort(*status_of(failure))
+        raise AssertionError("abort raises")
