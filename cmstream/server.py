@@ -36,7 +36,7 @@ class Server:
         self.clock = clock or MonotonicClock()
         self.metrics = Metrics()
         self.registry = Registry(settings, self.clock, self.metrics)
-        self._given_engine = engine
+        self._engine = engine
         self._scheduler: Scheduler | None = None
         self._stack = AsyncExitStack()
         self._drained = False
@@ -74,7 +74,7 @@ class Server:
         return f"cmstream ready http={self.http_address} grpc={self.grpc_address} model={model.name} device={model.device}"
 
     async def drain(self) -> None:
-        """Admit nobody, tell everybody, wait for what is in flight, end all streams. Within `drain_timeout_s`; twice is fine."""
+        """Admit nobody, tell everybody, wait for what is in flight (`drain_timeout_s`), end all. Twice is fine."""
         if self._drained:
             return
         self._drained = True
@@ -103,7 +103,7 @@ class Server:
         self._grpc = GrpcServer(settings, self.registry, self.metrics, self.clock, codecs)
         stack.push_async_callback(self._grpc.close)
         await self._grpc.start()
-        engine = self._given_engine or await asyncio.to_thread(self._build_engine)
+        engine = self._engine if self._engine is not None else await asyncio.to_thread(self._build_engine)
         stack.push_async_callback(asyncio.to_thread, engine.close)
         self._scheduler = Scheduler(engine, self.clock, self.metrics)
         self.registry.serve(engine.info, self._scheduler)

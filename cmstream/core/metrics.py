@@ -17,21 +17,23 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        on = {"registry": self.registry}
-        self.frames_received = Counter("cmstream_frames_received", "Source frames accepted", ["transport"], **on)
-        self.frames_delivered = Counter("cmstream_frames_delivered", "Styled frames sent to a viewer", ["transport"], **on)
-        self.frames_dropped = Counter("cmstream_frames_dropped", "Frames not delivered, by reason", ["reason"], **on)
+        on = self.registry
+        self.frames_received = Counter("cmstream_frames_received", "Source frames accepted", ["transport"], registry=on)
+        self.frames_delivered = Counter(
+            "cmstream_frames_delivered", "Styled frames sent to a viewer", ["transport"], registry=on
+        )
+        self.frames_dropped = Counter("cmstream_frames_dropped", "Frames not delivered, by reason", ["reason"], registry=on)
         self.stage_seconds = Histogram(
-            "cmstream_stage_seconds", "Time a delivered frame spent in a stage", ["stage"], buckets=_SECONDS, **on
+            "cmstream_stage_seconds", "Time a delivered frame spent in a stage", ["stage"], buckets=_SECONDS, registry=on
         )
         self.age_seconds = Histogram(
-            "cmstream_age_seconds", "Age of a frame when delivered", ["transport"], buckets=_SECONDS, **on
+            "cmstream_age_seconds", "Age of a frame when delivered", ["transport"], buckets=_SECONDS, registry=on
         )
-        self.streams = Gauge("cmstream_streams", "Streams open", **on)
-        self.viewers = Gauge("cmstream_viewers", "Viewers connected", ["transport"], **on)
-        self.peers = Gauge("cmstream_peers", "WebRTC sessions", ["role"], **on)
-        self.batches = Counter("cmstream_batches", "Batches run, by size", ["size"], **on)
-        self.errors = Counter("cmstream_errors", "Errors answered or contained, by kind", ["kind"], **on)
+        self.streams = Gauge("cmstream_streams", "Streams open", registry=on)
+        self.viewers = Gauge("cmstream_viewers", "Viewers connected", ["transport"], registry=on)
+        self.peers = Gauge("cmstream_peers", "WebRTC sessions", ["role"], registry=on)
+        self.batches = Counter("cmstream_batches", "Batches run, by size", ["size"], registry=on)
+        self.errors = Counter("cmstream_errors", "Errors answered or contained, by kind", ["kind"], registry=on)
 
     def render(self) -> tuple[bytes, str]:
         """The exposition text and its content type."""

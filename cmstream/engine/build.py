@@ -25,7 +25,7 @@ def resolve_device(device: str) -> str:
         index = int(device.partition(":")[2] or 0)
         if index >= torch.cuda.device_count():
             raise ConfigurationError(
-                f"no GPU {device} here: torch sees {torch.cuda.device_count()} of them; use --device cpu, or see `cmstream doctor`"
+                f"no GPU {device} here: torch sees {torch.cuda.device_count()}; use --device cpu, or ask `cmstream doctor`"
             )
         return f"cuda:{index}"
     return device

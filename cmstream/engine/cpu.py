@@ -98,7 +98,7 @@ class CpuEngine:
         return [EngineOutput(styled[row], marks) for row in range(len(batch))]
 
     def _style(self, model: Model, sources: NDArray[np.uint8], looks: list[Look]) -> Rgb:
-        height_px, width_px = padded_size(*sources.shape[1:3], model.spec.multiple_px)
+        height_px, width_px = padded_size(sources.shape[1], sources.shape[2], model.spec.multiple_px)
         with torch.inference_mode():
             styled = style_batch(
                 model,
@@ -136,8 +136,8 @@ def resized(rgb: Rgb, width_px: int, height_px: int) -> Rgb:
     if rgb.shape[:2] == (height_px, width_px):
         return rgb
     shrinks = rgb.shape[0] * rgb.shape[1] > height_px * width_px
-    result: Rgb = cv2.resize(rgb, (width_px, height_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return result
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(rgb, (width_px, height_px), interpolation=how), dtype=np.uint8)
 
 
 def _candidates() -> tuple[torch.dtype, ...]:

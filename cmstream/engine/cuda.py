@@ -31,13 +31,21 @@ from cmstream.models.base import Model
 SLOTS = 3
 
 
+def _event() -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch does not annotate it
+
+
+def _stream(priority: int) -> torch.cuda.Stream:
+    return torch.cuda.Stream(priority=priority)  # type: ignore[no-untyped-call]  # torch does not annotate it
+
+
 class Slot:
     """Staging of one batch in flight: pinned host buffers, grown to the largest batch seen, and the events of its journey."""
 
     def __init__(self) -> None:
         self.host_in = torch.empty(0, dtype=torch.uint8, pin_memory=True)
         self.host_out = torch.empty(0, dtype=torch.uint8, pin_memory=True)
-        self.started, self.uploaded, self.computed, self.downloaded = (torch.cuda.Event(enable_timing=True) for _ in range(4))
+        self.uploaded, self.computed, self.downloaded = _event(), _event(), _event()
 
     def views(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """The two host buffers as `shape`; they are made anew only when a batch is larger than any before."""
@@ -82,8 +90,7 @@ class CudaEngine:
         self._clock = clock or MonotonicClock()
         self._noise = NoiseBank(self._device)
         with torch.cuda.device(self._device):
-            self._copy_in, self._copy_out = torch.cuda.Stream(), torch.cuda.Stream()
-            self._compute = torch.cuda.Stream(priority=-1)
+            self._copy_in, self._copy_out, self._compute = _stream(0), _stream(0), _stream(-1)
             self._slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()
             for _ in range(SLOTS):
                 self._slots.put(Slot())
@@ -139,7 +146,6 @@ class CudaEngine:
         looks = [one.look for one in rows]
         size_px = padded_size(height_px, width_px, self._model.spec.multiple_px)
         with torch.cuda.stream(self._copy_in):
-            slot.started.record()
             src = host_in.to(self._device, non_blocking=True)
             slot.uploaded.record()
         with torch.cuda.stream(self._compute):
