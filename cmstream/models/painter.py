@@ -7,7 +7,6 @@ depthwise convolutions are avoided since both lose on CPUs. Runs on the engine's
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -16,33 +15,11 @@ from torch import Tensor, nn
 
 from cmstream.core.params import common_parameters
 from cmstream.models.base import ModelInput, ModelSpec
+from cmstream.models.config import PATCH_PX, PainterConfig
 from cmstream.models.consistency import TrigFlow
 
 ARCHITECTURE = "cmstream-painter-1"
-PATCH_PX = 4
 TIME_FEATURES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class PainterConfig:
-    """Everything that makes a painter besides its weights; stored in the weights file."""
-
-    styles: tuple[str, ...]
-    sigma_data: float
-    channels: tuple[int, ...] = (48, 64, 96)
-    blocks: tuple[int, ...] = (1, 1, 2)
-    """Blocks per level; levels above the deepest have as many again on the way up."""
-    embedding: int = 96
-    uses_noise: bool = True
-    """False for a regression baseline, whose noise input is zero: one source, one picture."""
-    name: str = "painter"
-    title: str = "Painter"
-    licence: str = "Apache-2.0"
-
-    @property
-    def multiple_px(self) -> int:
-        """Sides of pictures must be multiples of this."""
-        return PATCH_PX * 2 ** (len(self.channels) - 1)
 
 
 class GatedBlock(nn.Module):
@@ -53,15 +30,16 @@ class GatedBlock(nn.Module):
         self.halves = nn.Conv2d(channels, 2 * channels, 3, padding=1)
         self.modulation = nn.Linear(embedding, channels)
         self.mix = nn.Conv2d(channels, channels, 1)
-        for weights in (self.modulation.weight, self.mix.weight):
-            nn.init.zeros_(weights)
-        for bias in (self.modulation.bias, self.mix.bias):
-            nn.init.zeros_(bias)
+        # A block starts as the identity, unconditioned.
+        for layer in (self.modulation, self.mix):
+            for weights in layer.parameters():
+                nn.init.zeros_(weights)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         normalised = x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-4)
         value, gate = self.halves(normalised).chunk(2, 1)
-        return cast(Tensor, x + self.mix(value * (gate + self.modulation(condition)[:, :, None, None])))
+        product: Tensor = self.mix(value * (gate + self.modulation(condition)[:, :, None, None]))
+        return x + product
 
 
 class PainterNet(nn.Module):
@@ -78,9 +56,8 @@ class PainterNet(nn.Module):
         self.down = nn.ModuleList(_blocks(width, count, embedding) for width, count in zip(widths, config.blocks, strict=True))
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
         self.grow = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in zip(widths, widths[1:], strict=False))
-        self.up = nn.ModuleList(
-            _blocks(width, count, embedding) for width, count in zip(widths[:-1], config.blocks, strict=False)
-        )
+        rising = zip(widths[:-1], config.blocks, strict=False)
+        self.up = nn.ModuleList(_blocks(width, count, embedding) for width, count in rising)
         self.exit = nn.Conv2d(widths[0], 3 * patch, 3, padding=1)
         self.bypass = nn.Conv2d(6 * patch, 3 * patch, 1, bias=False)
 
@@ -89,7 +66,7 @@ class PainterNet(nn.Module):
         # Computed in float32: bfloat16 has three digits, and neighbouring times of a consistency pair are closer.
         phase = t.float()[:, None] * torch.arange(1, TIME_FEATURES + 1, device=t.device)
         features = torch.cat([phase.sin(), phase.cos()], 1).to(self.embed_time.weight.dtype)
-        return cast(Tensor, F.silu(self.embed(F.silu(self.embed_time(features) + self.embed_style(style)))))
+        return F.silu(self.embed(F.silu(self.embed_time(features) + self.embed_style(style))))
 
     def forward(self, noisy: Tensor, src: Tensor, t: Tensor, style: Tensor) -> Tensor:
         """`noisy`, `src` [B,3,H,W] with sides that are multiples of `multiple_px`. -> [B,3,H,W]."""
@@ -108,6 +85,14 @@ class PainterNet(nn.Module):
         return F.pixel_shuffle(self.exit(x) + self.bypass(patches), PATCH_PX)
 
 
+def in_channels_last(net: PainterNet) -> PainterNet:
+    """`net` with its weights laid out as the convolutions of CPUs and tensor cores want them; in place."""
+    for weights in net.parameters():
+        if weights.dim() == 4:
+            weights.data = weights.data.contiguous(memory_format=torch.channels_last)
+    return net
+
+
 def _blocks(width: int, count: int, embedding: int) -> nn.ModuleList:
     return nn.ModuleList(GatedBlock(width, embedding) for _ in range(count))
 
@@ -123,7 +108,7 @@ class PainterModel:
 
     def __init__(self, config: PainterConfig, net: PainterNet) -> None:
         self.config = config
-        self.net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.net = in_channels_last(net.eval().requires_grad_(False))
         self._flow = TrigFlow(config.sigma_data)
         self._dtype = torch.float32
         self._spec = ModelSpec(
@@ -146,7 +131,7 @@ class PainterModel:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> PainterModel:
         """See `Model`."""
-        self.net.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+        in_channels_last(self.net.to(device=device, dtype=dtype))
         self._dtype = dtype
         return self
 

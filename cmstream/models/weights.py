@@ -7,13 +7,11 @@ Blocking; runs on whatever thread loads or trains a model.
 from __future__ import annotations
 
 import json
-import math
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -22,13 +20,15 @@ from safetensors.torch import save as format_safetensors
 from torch import Tensor
 
 from cmstream.core.errors import WeightsRejected
-from cmstream.models.painter import ARCHITECTURE, PainterConfig, PainterModel, PainterNet
+from cmstream.models.config import PainterConfig, format_config, parse_config
+from cmstream.models.painter import ARCHITECTURE, PainterModel, PainterNet
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_FILE_BYTES = 1 << 30
 PICKLE_SUFFIXES = frozenset({".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle"})
 _ZIP_MAGIC = b"PK\x03\x04"
 _PICKLE_MAGIC = b"\x80"
+_NO_PICKLES = "pickles can run code and are never read: convert it to .safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
 
 def save_painter(path: Path, config: PainterConfig, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
     """Write a painter in float16 with its config; `about` says how it was made and ends up in the metadata."""
-    metadata = {**about, "architecture": ARCHITECTURE, "config": json.dumps(asdict(config))}
+    metadata = {**about, "architecture": ARCHITECTURE, "config": format_config(config)}
     write_tensors(path, {name: tensor.half() for name, tensor in state.items()}, metadata)
 
 
@@ -90,25 +90,23 @@ def painter_from(path: Path, file: TensorFile) -> PainterModel:
         found = "names no architecture" if architecture is None else f"is of architecture {architecture[:60]!r}"
         raise WeightsRejected(f"{path} {found}; this version of cmstream runs {ARCHITECTURE!r}")
     config = _config_from(path, file.metadata.get("config", ""))
-    net = PainterNet(config)
+    # On the meta device: whatever size the config claims, nothing is allocated before the tensors are seen to match.
+    with torch.device("meta"):
+        net = PainterNet(config)
     _check_tensors(path, net.state_dict(), file.tensors)
-    net.load_state_dict({name: tensor.float() for name, tensor in file.tensors.items()})
+    net.load_state_dict({name: tensor.float() for name, tensor in file.tensors.items()}, assign=True)
     return PainterModel(config, net)
 
 
 def _refuse_pickle_name(path: Path) -> None:
     if path.suffix.lower() in PICKLE_SUFFIXES:
-        raise WeightsRejected(
-            f"{path.name} is a pickle by its name ({path.suffix}); pickles can run code and are never read: convert it to .safetensors"
-        )
+        raise WeightsRejected(f"{path.name} is a pickle by its name ({path.suffix}); {_NO_PICKLES}")
 
 
 def _check_header(path: Path, content: bytes) -> dict[str, str]:
     """Check the frame of a safetensors file (8 bytes of length, JSON, tensors) and return its metadata."""
     if content.startswith(_ZIP_MAGIC) or content[:1] == _PICKLE_MAGIC and content[1:2] in b"\x02\x03\x04\x05":
-        raise WeightsRejected(
-            f"{path.name} is a pickle inside; pickles can run code and are never read: convert it to .safetensors"
-        )
+        raise WeightsRejected(f"{path.name} is a pickle inside; {_NO_PICKLES}")
     if len(content) > MAX_FILE_BYTES:
         raise WeightsRejected(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB, which no painter is")
     if len(content) < 10:
@@ -130,45 +128,9 @@ def _check_header(path: Path, content: bytes) -> dict[str, str]:
 
 def _config_from(path: Path, text: str) -> PainterConfig:
     try:
-        raw = json.loads(text)
-        config = PainterConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()})
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise WeightsRejected(f"{path} has no usable config: {str(error)[:200]}") from error
-    problem = _config_problem(config)
-    if problem:
-        raise WeightsRejected(f"{path} has an unusable config: {problem}")
-    return config
-
-
-def _config_problem(config: PainterConfig) -> str | None:
-    """What is wrong with values read from a file, or None. Bounds keep a hostile file from asking for all memory."""
-    for name in ("name", "title", "licence"):
-        value = getattr(config, name)
-        if not isinstance(value, str) or not 0 < len(value) <= 100:
-            return f"{name} must be text of 1 to 100 characters"
-    if not _is_tuple_of(config.styles, str, 64) or len(set(config.styles)) != len(config.styles):
-        return "styles must be 1 to 64 different names"
-    if not all(0 < len(style) <= 40 for style in config.styles):
-        return "each style must be a name of 1 to 40 characters"
-    if not _is_tuple_of(config.channels, int, 6) or not all(1 <= width <= 512 for width in config.channels):
-        return "channels must be 1 to 6 whole numbers up to 512"
-    if not _is_tuple_of(config.blocks, int, 6) or not all(0 <= count <= 8 for count in config.blocks):
-        return "blocks must be 1 to 6 whole numbers up to 8"
-    if len(config.blocks) != len(config.channels):
-        return "channels and blocks must have one entry per level"
-    if not isinstance(config.uses_noise, bool):
-        return "uses_noise must be true or false"
-    if not _is_tuple_of((config.embedding,), int, 1) or not 1 <= config.embedding <= 1024:
-        return "embedding must be a whole number up to 1024"
-    sigma = config.sigma_data
-    if isinstance(sigma, bool) or not isinstance(sigma, (int, float)) or not math.isfinite(sigma) or not 0 < sigma <= 10:
-        return "sigma_data must be a number above 0 and at most 10"
-    return None
-
-
-def _is_tuple_of(values: Any, kind: type, at_most: int) -> bool:
-    good = isinstance(values, tuple) and 1 <= len(values) <= at_most
-    return good and all(isinstance(value, kind) and not isinstance(value, bool) for value in values)
+        return parse_config(text)
+    except ValueError as error:
+        raise WeightsRejected(f"{path} has an unusable config: {str(error)[:200]}") from error
 
 
 def _check_tensors(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
