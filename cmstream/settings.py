@@ -119,6 +119,8 @@ def check_exposure(settings: Settings) -> None:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`. A name other than localhost is not trusted to resolve to loopback."""
+    if host.startswith("unix:"):  # gRPC's name for a socket file
+        return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

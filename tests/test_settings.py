@@ -136,7 +136,9 @@ def test_the_reference_file_loads_to_the_defaults_and_shows_every_setting() -> N
         assert f"{path[-1]} = " in text
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LocalHost"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LocalHost", "unix:/run/cmstream.sock"]
+)
 def test_loopback_needs_no_token(host: str) -> None:
     assert is_loopback(host)
     check_exposure(load_settings(None, {"http.host": host, "grpc.host": host}))

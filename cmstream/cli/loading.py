@@ -1,4 +1,4 @@
-"""The engine as the commands without a server use it."""
+"""The engine as the commands without a server use it: same settings, same engine, no sessions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cmstream.engine.base import Engine
 
 
 def load_engine(model: str | None, device: str | None) -> Engine:
-    """The engine the settings ask for, `model` and `device` overriding. Blocks while it loads and warms up."""
+    """Load and warm up. The caller closes it. Raises NotFound, WeightsRejected or ConfigurationError."""
     from cmstream.core.clock import MonotonicClock
     from cmstream.engine.build import build_engine
     from cmstream.settings import default_config_path
