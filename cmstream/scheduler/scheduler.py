@@ -81,9 +81,9 @@ class Scheduler:
 
     def _finish(self, batch: Batch, ended: asyncio.Future[list[EngineOutput]]) -> None:
         self._in_flight -= 1
+        self._dispatch()  # the engine works while the results are handed out
         if self._in_flight == 0:
             self._idle.set()
-        self._dispatch()  # the engine works while the results are handed out
         for (lane, job), outcome in zip(batch, self._outcomes(batch, ended), strict=True):
             if not lane.closed:
                 lane.done(job, outcome)

@@ -1,0 +1,83 @@
+"""Patches are checked whole, mixes normalised, and the schema says what the check enforces."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cmstream.core.errors import InvalidParameters
+from cmstream.core.params import MAX_SEED, ParameterSpec, apply_patch, common_parameters, default_params, json_schema
+
+SPECS = common_parameters(("oil", "ink"))
+DEFAULT = default_params(SPECS)
+
+
+def test_a_patch_changes_only_what_it_names() -> None:
+    params = apply_patch(SPECS, DEFAULT, {"strength": 0.25})
+    assert params.strength == 0.25
+    assert (params.style, params.seed, params.transition_ms) == (DEFAULT.style, DEFAULT.seed, DEFAULT.transition_ms)
+
+
+@pytest.mark.parametrize(
+    ("patch", "field"),
+    [
+        ({"strength": 1.01}, "strength"),
+        ({"strength": -0.01}, "strength"),
+        ({"strength": math.nan}, "strength"),
+        ({"strength": "1"}, "strength"),
+        ({"strength": True}, "strength"),
+        ({"seed": 0.5}, "seed"),
+        ({"seed": MAX_SEED + 1}, "seed"),
+        ({"style": "cubist"}, "style"),
+        ({"style": {}}, "style"),
+        ({"style": {"oil": 0}}, "style"),
+        ({"style": {"oil": -1}}, "style"),
+        ({"style": {"oil": math.inf}}, "style"),
+        ({"style": ["oil"]}, "style"),
+        ({"transition_ms": 10_001}, "transition_ms"),
+        ({"colour": 1}, "colour"),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_name(patch: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidParameters) as caught:
+        apply_patch(SPECS, DEFAULT, patch)
+    assert set(caught.value.problems) == {field}
+
+
+def test_one_bad_field_refuses_the_whole_patch_and_every_bad_field_is_named() -> None:
+    with pytest.raises(InvalidParameters) as caught:
+        apply_patch(SPECS, DEFAULT, {"strength": 0.5, "seed": -1, "nonsense": 0})
+    assert set(caught.value.problems) == {"seed", "nonsense"}
+
+
+@given(st.dictionaries(st.sampled_from(["oil", "ink"]), st.floats(0, 1e6), min_size=1))
+def test_style_weights_are_normalised_to_one(weights: dict[str, float]) -> None:
+    if math.fsum(weights.values()) <= 0:
+        return
+    mix = apply_patch(SPECS, DEFAULT, {"style": weights}).style
+    assert math.fsum(weight for _, weight in mix) == pytest.approx(1)
+
+
+@given(st.dictionaries(st.text(max_size=20), st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists)))
+def test_hostile_patches_either_apply_or_name_their_problems(patch: dict[str, Any]) -> None:
+    try:
+        apply_patch(SPECS, DEFAULT, patch)
+    except InvalidParameters as error:
+        assert set(error.problems) <= {*patch}
+
+
+def test_a_model_s_own_parameters_are_kept_beside_the_common_ones() -> None:
+    specs = (*SPECS, ParameterSpec("prompt", "string", "", "Prompt", "What to see."))
+    params = apply_patch(specs, default_params(specs), {"prompt": "a storm"})
+    assert params.as_json() == {**DEFAULT.as_json(), "prompt": "a storm"}
+
+
+def test_the_schema_states_the_ranges_that_are_enforced() -> None:
+    properties = json_schema(SPECS)["properties"]
+    assert (properties["strength"]["minimum"], properties["strength"]["maximum"]) == (0, 1)
+    assert properties["style"]["oneOf"][0]["enum"] == ["oil", "ink"]
+    assert json_schema(SPECS)["additionalProperties"] is False

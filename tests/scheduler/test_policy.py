@@ -1,0 +1,81 @@
+"""Earliest deadline first, as scenarios on lanes, and as properties: no starvation, no mixed sizes."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cmstream.core.clock import NS_PER_MS
+from cmstream.core.frame import Frame
+from cmstream.core.look import look_of
+from cmstream.core.params import common_parameters, default_params
+from cmstream.core.trace import Trace
+from cmstream.scheduler.job import Job, Lane
+from cmstream.scheduler.policy import choose
+
+PARAMS = default_params(common_parameters(("oil",)))
+RGB = np.zeros((16, 16, 3), np.uint8)
+
+
+def job(frame_id: int, width_px: int = 64) -> Job:
+    return Job(Frame(frame_id, RGB, frame_id, Fraction(1, 30), Trace(0)), PARAMS, look_of(PARAMS), width_px, 64)
+
+
+def lane(stream_id: int, budget_ms: float = 100) -> Lane:
+    return Lane(stream_id, budget_ms, lambda job, outcome: None)
+
+
+def test_nothing_waiting_forms_no_batch() -> None:
+    assert choose([lane(1), lane(2)], 8) == []
+
+
+def test_the_one_that_waits_longest_goes_first() -> None:
+    late, early = lane(1), lane(2)
+    early.put(job(0), 10)
+    late.put(job(0), 20)
+    assert choose([late, early], 1) == [early]
+
+
+def test_a_tighter_budget_overtakes() -> None:
+    relaxed, urgent = lane(1, budget_ms=500), lane(2, budget_ms=50)
+    relaxed.put(job(0), 0)
+    urgent.put(job(0), 100 * NS_PER_MS)
+    assert choose([relaxed, urgent], 8) == [urgent, relaxed]
+
+
+def test_a_batch_holds_one_size_only_and_the_most_urgent_decides_it() -> None:
+    first, other, same = lane(1), lane(2), lane(3)
+    first.put(job(0, 64), 0)
+    other.put(job(0, 128), 1)
+    same.put(job(0, 64), 2)
+    assert choose([first, other, same], 8) == [first, same]
+
+
+def test_a_newer_frame_takes_the_place_of_the_older_one_in_the_queue() -> None:
+    waiting = lane(1)
+    assert waiting.put(job(0), 10) is None
+    displaced = waiting.put(job(1), 50)
+    assert displaced is not None
+    assert displaced.frame.frame_id == 0
+    assert waiting.waiting_since_ns == 10
+
+
+@given(st.integers(2, 8), st.lists(st.integers(1, 40), min_size=2, max_size=8), st.integers(1, 4))
+def test_no_stream_starves_however_fast_the_others_publish(streams: int, periods_ms: list[int], largest: int) -> None:
+    lanes = [lane(i) for i in range(streams)]
+    served = dict.fromkeys(range(streams), 0)
+    longest_wait_ns = 0
+    for now_ms in range(1000):
+        for each in lanes:
+            if now_ms % periods_ms[each.stream_id % len(periods_ms)] == 0:
+                each.put(job(now_ms), now_ms * NS_PER_MS)
+        if now_ms % 10 == 9:  # the engine ends a batch every 10 ms
+            for each in choose(lanes, largest):
+                longest_wait_ns = max(longest_wait_ns, now_ms * NS_PER_MS - each.waiting_since_ns)
+                each.take()
+                served[each.stream_id] += 1
+    assert min(served.values()) > 0
+    assert longest_wait_ns <= (streams + 1) * 10 * NS_PER_MS

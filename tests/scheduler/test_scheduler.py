@@ -1,0 +1,94 @@
+"""The scheduler on the fake engine: one batch in flight, batches from what is ready, failures contained."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from cmstream.core.clock import MonotonicClock
+from cmstream.core.errors import EngineFailed
+from cmstream.core.metrics import Metrics
+from cmstream.core.trace import Stage
+from cmstream.engine.base import EngineOutput
+from cmstream.engine.fake import FakeEngine
+from cmstream.scheduler.job import Job, Lane
+from cmstream.scheduler.scheduler import Scheduler
+from tests.scheduler.test_policy import job
+
+Outcomes = list[tuple[int, int, EngineOutput | EngineFailed]]
+
+
+@asynccontextmanager
+async def running(engine: FakeEngine) -> AsyncIterator[Scheduler]:
+    scheduler = Scheduler(engine, MonotonicClock(), Metrics())
+    try:
+        yield scheduler
+    finally:
+        await scheduler.drained()
+        engine.close()
+
+
+def lanes(scheduler: Scheduler, count: int, outcomes: Outcomes) -> list[Lane]:
+    def done(stream_id: int, job: Job, outcome: EngineOutput | EngineFailed) -> None:
+        outcomes.append((stream_id, job.frame.frame_id, outcome))
+
+    return [
+        scheduler.open_lane(i, 100, lambda job, outcome, i=i: done(i, job, outcome))  # type: ignore[misc]
+        for i in range(count)
+    ]
+
+
+async def test_what_arrives_while_the_engine_is_busy_goes_as_one_batch_without_waiting_for_more() -> None:
+    outcomes: Outcomes = []
+    engine = FakeEngine(latency_ms=20)
+    async with running(engine) as scheduler:
+        for lane in lanes(scheduler, 5, outcomes):
+            scheduler.put(lane, job(0))
+    assert engine.batch_sizes == [1, 4]
+    assert [stream_id for stream_id, _, _ in outcomes] == [0, 1, 2, 3, 4]
+
+
+async def test_a_newer_frame_displaces_the_waiting_one_and_order_is_kept() -> None:
+    outcomes: Outcomes = []
+    async with running(FakeEngine(latency_ms=10)) as scheduler:
+        (lane,) = lanes(scheduler, 1, outcomes)
+        displaced = [scheduler.put(lane, job(i)) for i in range(5)]
+    assert [frame_id for _, frame_id, _ in outcomes] == [0, 4]
+    assert [d.frame.frame_id for d in displaced if d] == [1, 2, 3]
+
+
+async def test_a_failed_batch_fails_its_frames_and_the_next_is_served() -> None:
+    outcomes: Outcomes = []
+    engine = FakeEngine()
+    engine.fail_next = 1
+    async with running(engine) as scheduler:
+        (lane,) = lanes(scheduler, 1, outcomes)
+        scheduler.put(lane, job(0))
+        await scheduler.drained()
+        scheduler.put(lane, job(1))
+    assert isinstance(outcomes[0][2], EngineFailed)
+    assert isinstance(outcomes[1][2], EngineOutput)
+
+
+async def test_results_of_a_closed_lane_are_discarded() -> None:
+    outcomes: Outcomes = []
+    async with running(FakeEngine(latency_ms=20)) as scheduler:
+        one, other = lanes(scheduler, 2, outcomes)
+        scheduler.put(one, job(0))
+        scheduler.put(other, job(0))
+        assert scheduler.close_lane(one) is None  # it is in flight already
+        waiting = scheduler.close_lane(other)
+    assert waiting is not None
+    assert outcomes == []
+
+
+async def test_the_wait_for_the_engine_is_the_queue_stage() -> None:
+    seen: list[Job] = []
+    async with running(FakeEngine(latency_ms=15)) as scheduler:
+        lane = scheduler.open_lane(1, 100, lambda job, outcome: seen.append(job))
+        scheduler.put(lane, job(0))
+        scheduler.put(lane, job(1))
+        await asyncio.sleep(0)
+    assert [stage for stage, _ in seen[1].frame.trace.marks] == [Stage.QUEUE]
+    assert seen[1].frame.trace.marks[0][1] - seen[0].frame.trace.marks[0][1] >= 14e6
