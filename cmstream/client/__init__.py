@@ -1,0 +1,14 @@
+"""The Python client: frames in as arrays, styled frames out. Never imports torch.
+
+`Client` is for asyncio, `BlockingClient` the same without it.
+"""
+
+from cmstream.client.blocking import BlockingClient
+from cmstream.client.blocking_stream import BlockingStream
+from cmstream.client.capabilities import Capabilities, StreamLimits
+from cmstream.client.client import Client
+from cmstream.client.result import Result
+from cmstream.client.stream import Stream
+from cmstream.client.update import Update
+
+__all__ = ["BlockingClient", "BlockingStream", "Capabilities", "Client", "Result", "Stream", "StreamLimits", "Update"]
