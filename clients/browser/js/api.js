@@ -1,0 +1,93 @@
+/** The JSON API: schema, state and parameters of a stream, and its events. */
+
+import { absolute } from "./address.js";
+import { Problem, ask } from "./problem.js";
+
+/**
+ * @typedef {object} StreamState one stream as GET /api/v1/streams/{stream} shows it
+ * @property {Record<string, unknown>} params
+ * @property {string} state
+ * @property {string | null} publisher
+ * @property {number} viewers
+ * @property {[number, number] | null} working_px
+ * @property {number} fps_in
+ * @property {number} fps_out
+ * @property {number | null} age_ms median age of what is delivered, ms
+ * @property {Record<string, number>} stages_ms
+ * @property {Record<string, number>} frames_dropped
+ */
+
+/**
+ * @typedef {object} ParameterSchema
+ * @property {string} [type]
+ * @property {string} [title]
+ * @property {string} [description]
+ * @property {unknown} [default]
+ * @property {number} [minimum]
+ * @property {number} [maximum]
+ * @property {number} [maxLength]
+ * @property {{type?: string, enum?: string[]}[]} [oneOf]
+ */
+
+/** Calls the server with the token of the day. */
+export class Api {
+  /** @param {string} token */
+  constructor(token) {
+    this.token = token;
+  }
+
+  /** @param {AbortSignal} [signal] @returns {Promise<Record<string, ParameterSchema>>} */
+  async schema(signal) {
+    const response = await ask(absolute("/api/v1/schema"), { headers: this.#headers(), signal });
+    const schema = await response.json();
+    return schema.properties ?? {};
+  }
+
+  /** Changes a subset; answers the whole accepted state. @param {string} stream @param {Record<string, unknown>} patch @returns {Promise<Record<string, unknown>>} */
+  async patch(stream, patch) {
+    const headers = this.#headers({ "Content-Type": "application/json" });
+    const response = await ask(streamUrl(stream), { method: "PATCH", headers, body: JSON.stringify(patch) });
+    const body = await response.json();
+    return body.params ?? body;
+  }
+
+  /**
+   * Follows the stream's server-sent events until they end. Read with `fetch`, as EventSource cannot carry a token.
+   * @param {string} stream @param {(state: StreamState) => void} onState @param {AbortSignal} signal
+   */
+  async follow(stream, onState, signal) {
+    const response = await ask(`${streamUrl(stream)}/events`, { headers: this.#headers({ Accept: "text/event-stream" }), signal });
+    if (!response.body) throw new Problem(0, "the server sent no events");
+    let pending = "";
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const messages = (pending + value).split(/\r?\n\r?\n/);
+      pending = messages.pop() ?? "";
+      for (const message of messages) deliver(message, onState);
+    }
+  }
+
+  /** @param {Record<string, string>} [more] @returns {Record<string, string>} */
+  #headers(more = {}) {
+    return this.token ? { ...more, Authorization: `Bearer ${this.token}` } : more;
+  }
+}
+
+/** @param {string} stream */
+function streamUrl(stream) {
+  return absolute(`/api/v1/streams/${encodeURIComponent(stream)}`);
+}
+
+/** @param {string} message one event of a text/event-stream @param {(state: StreamState) => void} onState */
+function deliver(message, onState) {
+  const data = message
+    .split(/\r?\n/)
+    .filter((line) => line.startsWith("data:"))
+    .map((line) => line.slice(5).trimStart())
+    .join("\n");
+  if (!data) return;
+  const body = JSON.parse(data);
+  if (body && typeof body === "object" && "params" in body) onState(body);
+}

@@ -1,0 +1,280 @@
+/** The console: puts the page's parts together and says which phase they are in. */
+
+import { Address } from "./address.js";
+import { Api } from "./api.js";
+import { Broadcast } from "./broadcast.js";
+import { Controls } from "./controls.js";
+import { find } from "./element.js";
+import { Notice } from "./notice.js";
+import { Painting } from "./painting.js";
+import { Palette } from "./palette.js";
+import { Patcher } from "./patcher.js";
+import { Problem, explain } from "./problem.js";
+import { Recorder } from "./recorder.js";
+import { Backoff, sleep } from "./retry.js";
+import { Share } from "./share.js";
+import { Signal } from "./signal.js";
+import { SourcePicker } from "./source-picker.js";
+import { isSourceKind, openSource } from "./source.js";
+import { Stage, isView } from "./stage.js";
+import { installTheme } from "./theme.js";
+import { askForToken, keepToken, keptToken } from "./token-dialog.js";
+
+/** @typedef {"idle" | "connecting" | "live" | "waiting"} Phase */
+
+/** @type {Record<Phase, string>} */
+const PHASES = { idle: "Ready", connecting: "Connecting", live: "Live", waiting: "Reconnecting" };
+
+class Console {
+  #address = new Address();
+  #api = new Api(this.#address.token || keptToken());
+  #stage = new Stage();
+  #notice = new Notice();
+  #signal = new Signal();
+  #painting = new Painting();
+  #palette = new Palette(this.#painting);
+  #picker;
+  #controls;
+  #patcher;
+  #share;
+  #button = find("start", HTMLButtonElement);
+  #record = find("record", HTMLButtonElement);
+  /** @type {import("./source.js").Source | null} */
+  #source = null;
+  /** @type {Broadcast | null} */
+  #broadcast = null;
+  /** @type {Recorder | null} */
+  #recorder = null;
+  /** @type {(() => void) | null} */
+  #rest = null;
+  #starts = 0;
+  /** @type {Phase} */
+  #phase = "idle";
+
+  constructor() {
+    const source = this.#address.get("source");
+    this.#picker = new SourcePicker(isSourceKind(source) ? source : "camera", () => this.#picked());
+    this.#controls = new Controls(find("controls", HTMLElement), this.#address.parameters(), (name, value) => this.#changed(name, value));
+    this.#patcher = new Patcher(
+      (patch) => this.#api.patch(this.#address.stream, patch),
+      (params) => this.#accepted(params),
+      (error) => this.#refused(error),
+    );
+    this.#share = new Share(this.#address, () => this.#api.token, () => this.#broadcast && this.#start());
+    installTheme(find("theme", HTMLButtonElement), () => this.#signal.redraw());
+    this.#button.addEventListener("click", () => (this.#phase === "idle" ? this.#start() : this.#stop()));
+    this.#record.addEventListener("click", () => this.#toggleRecording());
+    find("full-screen", HTMLButtonElement).addEventListener("click", () => this.#stage.toggleFullScreen().catch((error) => this.#tell(error)));
+    this.#wireViews();
+    // The page may go away at any moment: the server should not wait for it.
+    addEventListener("pagehide", () => this.#stop());
+    setInterval(() => this.#measure(), 1000);
+    if (this.#address.token) keepToken(this.#address.token);
+    this.#setPhase("idle");
+    this.#idle();
+    this.#loadSchema();
+  }
+
+  async #start() {
+    this.#stop();
+    const start = ++this.#starts;
+    this.#address.keepStream();
+    this.#setPhase("connecting");
+    try {
+      const from = { deviceId: this.#picker.deviceId, file: this.#picker.file, painting: this.#painting };
+      const source = await openSource(this.#picker.kind, from);
+      if (start !== this.#starts) return source.close(); // stopped, or started anew, while the browser asked
+      this.#use(source);
+    } catch (error) {
+      if (start !== this.#starts) return;
+      this.#stop();
+      this.#tell(error);
+    }
+  }
+
+  /** @param {import("./source.js").Source} source */
+  #use(source) {
+    this.#source = source;
+    this.#rest?.();
+    this.#rest = null;
+    this.#stage.mount(source.element, source.aspect);
+    source.track.addEventListener("ended", () => {
+      this.#stop();
+      this.#notice.show({ title: "The source ended", detail: "It was unplugged or no longer shared. Press Start to choose again." });
+    });
+    this.#picker.refresh();
+    this.#broadcast = new Broadcast(this.#api, this.#address.stream, source.track, this.#stage.video, {
+      onTrying: () => this.#setPhase(this.#phase === "waiting" ? "waiting" : "connecting"),
+      onUp: () => this.#up(),
+      onDown: (error, retryMs) => this.#down(error, retryMs),
+      onRefused: () => this.#askForToken(() => this.#start()),
+      onState: ({ params }) => this.#patcher.busy || this.#accepted(params),
+    });
+  }
+
+  #stop() {
+    this.#starts += 1;
+    this.#recorder?.stop();
+    this.#broadcast?.close();
+    this.#broadcast = null;
+    this.#source?.close();
+    this.#source = null;
+    this.#notice.hide();
+    this.#setPhase("idle");
+    this.#idle();
+  }
+
+  #up() {
+    this.#notice.hide();
+    this.#setPhase("live");
+    const chosen = this.#controls.chosen;
+    if (Object.keys(chosen).length > 0) this.#patcher.put(chosen);
+  }
+
+  /** @param {unknown} error @param {number} retryMs */
+  #down(error, retryMs) {
+    this.#setPhase("waiting");
+    const lost = !(error instanceof Problem) && !(error instanceof DOMException);
+    const advice = lost ? { title: "The connection was lost", detail: "The server or the network went away." } : explain(error, this.#address.stream);
+    this.#notice.show(advice, retryMs);
+  }
+
+  /** The painting moves behind the invitation; with the canvas chosen it is the stage itself. */
+  #idle() {
+    const { kind } = this.#picker;
+    this.#stage.kind = kind;
+    this.#palette.shown = kind === "canvas";
+    this.#painting.element.toggleAttribute("inert", kind !== "canvas");
+    if (this.#source) return;
+    this.#stage.showStyled(false);
+    this.#stage.mount(this.#painting.element, () => this.#painting.element.width / this.#painting.element.height);
+    this.#rest ??= this.#painting.animate();
+    this.#signal.clear();
+  }
+
+  #picked() {
+    this.#address.set("source", this.#picker.kind);
+    this.#notice.hide();
+    const running = this.#phase !== "idle";
+    this.#stop();
+    if (running || (this.#picker.kind === "file" && this.#picker.file)) this.#start();
+  }
+
+  /** @param {string} name @param {unknown} value */
+  #changed(name, value) {
+    this.#address.setParameter(name, value);
+    if (this.#broadcast) this.#patcher.put({ [name]: value });
+    if (name === "style") this.#nameStyle(value);
+  }
+
+  /** @param {Record<string, unknown>} params */
+  #accepted(params) {
+    this.#controls.show(params);
+    this.#nameStyle(params.style);
+  }
+
+  /** @param {unknown} error */
+  #refused(error) {
+    if (!(error instanceof Problem)) return this.#tell(error);
+    if (Object.keys(error.fields).length > 0) return this.#controls.complain(error.fields);
+    // The stream is on its way up or down, or its own connection reports what is wrong: the next start sends it again.
+    if (error.status !== 404 && error.status !== 0) this.#tell(error);
+  }
+
+  /** @param {unknown} style */
+  #nameStyle(style) {
+    this.#stage.styleName = typeof style === "string" ? style : Object.keys(style ?? {}).join(" + ");
+  }
+
+  async #loadSchema() {
+    const backoff = new Backoff();
+    for (;;) {
+      try {
+        const schema = await this.#api.schema();
+        this.#controls.build(schema);
+        this.#nameStyle(this.#controls.chosen.style ?? schema.style?.default ?? "Result");
+        if (this.#phase === "idle") this.#notice.hide();
+        return;
+      } catch (error) {
+        if (error instanceof Problem && error.status === 401) return this.#askForToken(() => this.#loadSchema());
+        const delay = backoff.next(error instanceof Problem ? error.retryAfterMs : null);
+        if (this.#phase === "idle") this.#notice.show(explain(error, this.#address.stream), delay);
+        await sleep(delay, new AbortController().signal);
+      }
+    }
+  }
+
+  /** @param {() => void} then */
+  async #askForToken(then) {
+    this.#stop();
+    const token = await askForToken(this.#api.token !== "");
+    if (!token) return this.#notice.show(explain(new Problem(401, ""), this.#address.stream));
+    this.#api.token = token;
+    keepToken(token);
+    this.#share.show();
+    then();
+  }
+
+  async #measure() {
+    const broadcast = this.#broadcast;
+    if (!broadcast) return;
+    const peer = await broadcast.measure();
+    if (broadcast === this.#broadcast) this.#signal.show(broadcast.state, peer);
+  }
+
+  #toggleRecording() {
+    if (this.#recorder) return this.#recorder.stop();
+    const stream = this.#stage.video.srcObject;
+    if (!(stream instanceof MediaStream)) return;
+    try {
+      this.#recorder = new Recorder(stream, this.#address.stream);
+    } catch (error) {
+      return this.#tell(error);
+    }
+    this.#showRecording(true);
+    this.#recorder.saved.then(() => {
+      this.#recorder = null;
+      this.#showRecording(false);
+    });
+  }
+
+  /** @param {boolean} on */
+  #showRecording(on) {
+    this.#record.setAttribute("aria-pressed", String(on));
+    this.#record.title = on ? "Stop recording and save" : "Record the painted video";
+    this.#record.setAttribute("aria-label", this.#record.title);
+  }
+
+  #wireViews() {
+    const asked = this.#address.get("view");
+    const first = isView(asked) ? asked : "split";
+    this.#stage.view = first;
+    for (const radio of document.querySelectorAll("input[name=view]")) {
+      if (!(radio instanceof HTMLInputElement) || !isView(radio.value)) continue;
+      const view = radio.value;
+      radio.checked = view === first;
+      radio.addEventListener("change", () => {
+        this.#stage.view = view;
+        this.#address.set("view", view);
+      });
+    }
+  }
+
+  /** @param {Phase} phase */
+  #setPhase(phase) {
+    this.#phase = phase;
+    this.#stage.phase = phase;
+    document.documentElement.dataset.phase = phase;
+    find("status-text", HTMLElement).textContent = PHASES[phase];
+    find("start-text", HTMLElement).textContent = phase === "idle" ? "Start" : "Stop";
+    this.#record.disabled = phase !== "live";
+    document.title = phase === "idle" ? "cmstream" : `${PHASES[phase]} · ${this.#address.stream} · cmstream`;
+  }
+
+  /** @param {unknown} error */
+  #tell(error) {
+    this.#notice.show(explain(error, this.#address.stream));
+  }
+}
+
+new Console();

@@ -1,0 +1,70 @@
+/** All controls of one stream: what was chosen here, what the server accepted, and what it refused. */
+
+import { controlOf } from "./control.js";
+
+const SETTLE_MS = 1200;
+
+export class Controls {
+  #element;
+  /** @type {Map<string, import("./control.js").Control>} */
+  #controls = new Map();
+  /** @type {Map<string, number>} when each parameter was last touched here */
+  #touched = new Map();
+  /** @type {Record<string, unknown>} chosen here or named in the address: these follow to the next stream */
+  #chosen;
+  #onChange;
+
+  /**
+   * @param {HTMLElement} element holds them
+   * @param {Record<string, unknown>} chosen parameters the page's address names
+   * @param {(name: string, value: unknown) => void} onChange
+   */
+  constructor(element, chosen, onChange) {
+    this.#element = element;
+    this.#chosen = chosen;
+    this.#onChange = onChange;
+  }
+
+  /** Parameters to start a stream with: only what was chosen. */
+  get chosen() {
+    return { ...this.#chosen };
+  }
+
+  /** @param {Record<string, import("./api.js").ParameterSchema>} schema */
+  build(schema) {
+    this.#controls.clear();
+    this.#chosen = Object.fromEntries(Object.entries(this.#chosen).filter(([name]) => name in schema));
+    for (const [name, property] of Object.entries(schema)) {
+      const control = controlOf(name, property, (value) => this.#changed(name, value));
+      if (!control) continue;
+      if (name in this.#chosen) control.show(this.#chosen[name]);
+      this.#controls.set(name, control);
+    }
+    this.#element.replaceChildren(...[...this.#controls.values()].map(({ element }) => element));
+  }
+
+  /** Shows what the server has, save for what a hand is on right now. @param {Record<string, unknown>} params */
+  show(params) {
+    const now = performance.now();
+    for (const [name, value] of Object.entries(params)) {
+      if (now - (this.#touched.get(name) ?? -Infinity) < SETTLE_MS) continue;
+      this.#controls.get(name)?.show(value);
+    }
+  }
+
+  /** What was refused is forgotten, so that it does not spoil the next start. @param {Record<string, string>} problems by parameter */
+  complain(problems) {
+    for (const [name, problem] of Object.entries(problems)) {
+      this.#controls.get(name)?.complain(problem);
+      delete this.#chosen[name];
+    }
+  }
+
+  /** @param {string} name @param {unknown} value */
+  #changed(name, value) {
+    this.#touched.set(name, performance.now());
+    this.#chosen[name] = value;
+    this.#controls.get(name)?.complain("");
+    this.#onChange(name, value);
+  }
+}

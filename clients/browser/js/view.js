@@ -1,0 +1,66 @@
+/**
+ * The bare view, for an OBS Browser Source: the painted video and nothing else, and it always comes back by itself.
+ * ?fit=contain|cover|fill  ?token=…  ?debug shows what is going on.
+ */
+
+import { whepUrl } from "./address.js";
+import { find } from "./element.js";
+import { explain } from "./problem.js";
+import { Keeper } from "./retry.js";
+import { play } from "./whep.js";
+
+const STALLED_MS = 5_000;
+const GONE_MS = 15_000;
+const CHECK_EVERY_MS = 1_000;
+
+const query = new URLSearchParams(location.search);
+const stream = decodeURIComponent(location.pathname.split("/").filter(Boolean).at(-1) ?? "");
+const video = find("styled", HTMLVideoElement);
+const debug = query.has("debug") ? find("debug", HTMLElement) : null;
+
+const fit = query.get("fit") ?? "";
+if (["contain", "cover", "fill"].includes(fit)) video.style.objectFit = fit;
+if (debug) debug.hidden = false;
+
+/** @param {string} text */
+function say(text) {
+  if (debug) debug.textContent = text;
+}
+
+let framesSeen = 0;
+let movedAt = performance.now();
+
+const keeper = new Keeper((signal) => play(whepUrl(stream), query.get("token") ?? "", video, signal), {
+  trying: () => say(`connecting to ${stream}`),
+  up: () => {
+    movedAt = performance.now();
+    say(`connected to ${stream}`);
+  },
+  down: (error, retryMs) => {
+    const { title, detail } = explain(error, stream);
+    say(`${title}: ${detail} Again in ${(retryMs / 1000).toFixed(1)} s.`);
+  },
+});
+
+/** A frozen picture on air is worse than none: hide it, and ask anew when nothing moves for longer. */
+async function check() {
+  const frames = (await framesDecoded(keeper.kept?.pc)) ?? framesSeen;
+  const now = performance.now();
+  if (frames !== framesSeen) movedAt = now;
+  framesSeen = frames;
+  video.classList.toggle("stalled", now - movedAt > STALLED_MS);
+  if (now - movedAt > GONE_MS) {
+    movedAt = now;
+    keeper.kept?.close();
+  }
+}
+
+/** Counted by the decoder, which goes on while a page is hidden. @param {RTCPeerConnection | undefined} pc @returns {Promise<number | undefined>} */
+async function framesDecoded(pc) {
+  if (!pc) return undefined;
+  for (const report of (await pc.getStats()).values()) if (report.type === "inbound-rtp") return report.framesDecoded;
+  return undefined;
+}
+
+setInterval(check, CHECK_EVERY_MS);
+addEventListener("pagehide", () => keeper.close());
