@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -14,8 +14,11 @@ from cmstream.client.conversation import FrameFormat, OnDrop, StreamOptions
 from cmstream.client.result import Result
 from cmstream.client.stream import Frames, Stream
 from cmstream.v1.style_service_pb2 import GetCapabilitiesRequest
-from cmstream.v1.style_service_pb2_grpc import StyleServiceAsyncStub, StyleServiceStub
+from cmstream.v1.style_service_pb2_grpc import StyleServiceStub
 from cmstream.wire.errors import from_rpc
+
+if TYPE_CHECKING:
+    from cmstream.v1.style_service_pb2_grpc import StyleServiceAsyncStub  # exists in the type stubs only
 
 
 class Client:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 
@@ -20,11 +20,13 @@ from cmstream.core.errors import Unavailable
 from cmstream.core.frame import check_rgb
 from cmstream.v1.frame_pb2 import SourceFrame
 from cmstream.v1.style_service_pb2 import StreamRequest, StreamResponse
-from cmstream.v1.style_service_pb2_grpc import StyleServiceAsyncStub
 from cmstream.wire.errors import from_rpc
 from cmstream.wire.frame import DEFAULT_TIME_BASE
 
-Call: TypeAlias = grpc.aio.StreamStreamCall[StreamRequest, StreamResponse]
+if TYPE_CHECKING:
+    from cmstream.v1.style_service_pb2_grpc import StyleServiceAsyncStub  # exists in the type stubs only
+
+Call: TypeAlias = "grpc.aio.StreamStreamCall[StreamRequest, StreamResponse]"
 Frames: TypeAlias = Iterable[Picture] | AsyncIterable[Picture]
 
 
