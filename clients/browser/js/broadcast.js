@@ -52,6 +52,7 @@ export class Broadcast {
       },
       down: (error, retryMs) => {
         this.#follower.abort();
+        this.#state = null;
         events.onDown(error, retryMs);
       },
       hopeless: (error) => this.#hopeless(error),

@@ -1,0 +1,36 @@
+"""Makes the README's picture: the real server, a real Chromium, a photograph as the source.
+
+python clients/browser/screenshot.py [OUT]        by default docs/images/console.png
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT))
+
+from skimage import data, io  # noqa: E402  the checkout's own tests package is found only now
+
+from tests.e2e.chromium import drive, missing, served  # noqa: E402
+
+
+def main() -> int:
+    """Writes the picture; 1, and one line that says what to do, when something is missing here."""
+    lack = missing()
+    if lack is not None:
+        sys.stderr.write(f"{lack}\n")
+        return 1
+    out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images" / "console.png"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, served() as address:
+        photograph = Path(folder) / "photograph.png"
+        io.imsave(photograph, data.astronaut(), check_contrast=False)
+        drive("screenshot.mjs", address, str(out), str(photograph), timeout_s=90)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,92 @@
+/** Debian's Chromium with a fake camera, and what the scripts beside this file measure in its pages. */
+
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const clients = fileURLToPath(new URL("../../../clients/browser/package.json", import.meta.url));
+const { chromium } = createRequire(clients)("playwright-core");
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--use-fake-device-for-media-stream=fps=30",
+  "--use-fake-ui-for-media-stream",
+];
+
+/** Runs `use(page)` in a fresh browser and prints what it returns, with the page's own errors, as one line of JSON. */
+export async function report(use, { width = 1440, height = 900, scheme = "dark" } = {}) {
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: FLAGS });
+  try {
+    const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
+    const page = await context.newPage();
+    page.setDefaultTimeout(15_000);
+    const errors = [];
+    page.on("pageerror", (error) => errors.push(String(error)));
+    page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+    await page.addInitScript(keepConnections);
+    const result = await use(page);
+    process.stdout.write(`${JSON.stringify({ ...result, errors })}\n`);
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Runs in the page before anything else: its connections can then be asked for their own counts. */
+function keepConnections() {
+  window.connections = [];
+  const Original = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Original {
+    constructor(...given) {
+      super(...given);
+      window.connections.push(this);
+    }
+  };
+}
+
+/** Frames the browser decoded on its newest connection that receives video. */
+export function framesDecoded(page) {
+  return page.evaluate(async () => {
+    let frames = 0;
+    for (const connection of window.connections) {
+      if (connection.connectionState !== "connected") continue;
+      for (const stats of (await connection.getStats()).values()) if (stats.type === "inbound-rtp") frames = stats.framesDecoded;
+    }
+    return frames;
+  });
+}
+
+/** Resolves with how many ms passed until the styled video shows pixels. */
+export async function untilPainted(page) {
+  const started = performance.now();
+  await page.waitForFunction(() => document.querySelector("#styled").videoWidth > 0 && document.querySelector("#styled").currentTime > 0, null, { polling: 50 });
+  return performance.now() - started;
+}
+
+/** Mean absolute difference, 0 to 255, between the source and the styled video; and their sizes. */
+export function difference(page) {
+  return page.evaluate(() => {
+    const styled = document.querySelector("#styled");
+    const read = (element) => {
+      const canvas = new OffscreenCanvas(96, 72);
+      const context = canvas.getContext("2d");
+      context.drawImage(element, 0, 0, 96, 72);
+      return context.getImageData(0, 0, 96, 72).data;
+    };
+    const [a, b] = [read(document.querySelector("#source-pane > *")), read(styled)];
+    return a.reduce((sum, value, index) => sum + Math.abs(value - b[index]), 0) / (a.length * 0.75);
+  });
+}
+
+/** The sum of one counter in the server's /metrics. */
+export async function metric(base, name) {
+  const text = await (await fetch(`${base}/metrics`)).text();
+  return text
+    .split("\n")
+    .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+    .reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+}
+
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
