@@ -66,7 +66,7 @@ train: $(STAMP) ## train the embedded model again (hours; resumes)
 	$(VENV)/bin/cmstream train $(ARGS)
 
 measure: $(STAMP) ## sharpness of the embedded model beside the regression's
-	$(VENV)/bin/python -m cmstream.training.measures $(ARGS)
+	$(VENV)/bin/python -m cmstream.cli.measure $(ARGS)
 
 screenshot: $(STAMP) ## the README's picture, from a real Chromium with its fake camera
 	$(VENV)/bin/python clients/browser/screenshot.py $(ARGS)
