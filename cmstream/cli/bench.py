@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,9 @@ import typer
 from cmstream.cli.serve import Device, ModelName
 
 if TYPE_CHECKING:
-    from cmstream.bench.report import Report
+    from rich.table import Table
+
+    from cmstream.bench.report import EngineResult, GrpcResult, Percentiles, Report
 
 
 def bench(
@@ -40,27 +43,44 @@ def _tell(what: str) -> None:
 
 def _print_tables(report: Report) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    console, on = Console(), report.hardware
-    console.print(f"cmstream {report.cmstream}, torch {on.torch}, Python {on.python}", highlight=False)
-    console.print(", ".join((f"{on.cpu}, {on.cores} cores", *on.cuda)), highlight=False, markup=False)
+    console, on = Console(highlight=False, markup=False), report.hardware
+    console.print(f"cmstream {report.cmstream}, torch {on.torch}, Python {on.python}")
+    console.print(", ".join((f"{on.cpu}, {on.cores} cores", *on.cuda)))
     if report.engine:
         first = report.engine[0]
-        table = Table(title=f"Engine: {first.model} on {first.device} in {first.precision}, ms a frame")
-        for heading in ("size", "frames/s", "batch", "p50", "p95", "p99", *(f"{stage} p50" for stage in first.stages_ms)):
-            table.add_column(heading, justify="right")
-        for one in report.engine:
-            ms = one.latency_ms
-            figures = (one.fps, one.batch, ms.p50, ms.p95, ms.p99, *(stage.p50 for stage in one.stages_ms.values()))
-            table.add_row(f"{one.width_px}×{one.height_px}", *(f"{figure:.4g}" for figure in figures))
-        console.print(table)
+        console.print(
+            f"\nEngine: {first.model} on {first.device} in {first.precision}; ms a frame, batch {first.batch} for frames/s"
+        )
+        rows = [
+            (_size(one), one.fps, *_three(one.latency_ms), *(stage.p50 for stage in one.stages_ms.values()))
+            for one in report.engine
+        ]
+        console.print(_table(("size", "frames/s", "p50", "p95", "p99", *(f"{stage} p50" for stage in first.stages_ms)), rows))
     if report.grpc:
-        table = Table(title="gRPC over loopback, raw RGB, one frame in flight, ms a round trip")
-        for heading in ("engine", "size", "p50", "p95", "p99", "echo p50", "ratio"):
-            table.add_column(heading, justify="right")
-        for trip in report.grpc:
-            ms = trip.round_trip_ms
-            figures = (ms.p50, ms.p95, ms.p99, trip.echo_ms.p50, trip.ratio_p50)
-            table.add_row(trip.engine, f"{trip.width_px}×{trip.height_px}", *(f"{figure:.4g}" for figure in figures))
-        console.print(table)
+        console.print(
+            "\ngRPC over loopback: raw RGB, one frame in flight, ms a round trip, beside a bare echo of the same bytes"
+        )
+        trips = [
+            (f"{one.engine} {_size(one)}", *_three(one.round_trip_ms), one.echo_ms.p50, one.ratio_p50) for one in report.grpc
+        ]
+        console.print(_table(("engine", "p50", "p95", "p99", "echo p50", "ratio"), trips))
+
+
+def _size(result: EngineResult | GrpcResult) -> str:
+    return f"{result.width_px}×{result.height_px}"
+
+
+def _three(ms: Percentiles) -> tuple[float, float, float]:
+    return ms.p50, ms.p95, ms.p99
+
+
+def _table(headings: Sequence[str], rows: Sequence[tuple[str | float, ...]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, str) else f"{cell:.4g}" for cell in row))
+    return table

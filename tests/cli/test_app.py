@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -50,11 +50,12 @@ def test_help_is_instant_and_loads_nothing_heavy() -> None:
     )
     took_s = []
     for _ in range(3):
-        start_s = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
-        took_s.append(time.monotonic() - start_s)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took_s.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert done.returncode == 0, done.stderr
-    assert min(took_s) < 0.5
+    assert min(took_s) < 0.5, "processor time, so that a busy machine does not decide"
 
 
 @pytest.mark.parametrize(
