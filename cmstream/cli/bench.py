@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cmstream.bench.report import EngineResult, GrpcResult, Percentiles, Report
+
+Row: TypeAlias = tuple[str | float, ...]
 
 
 def bench(
@@ -52,7 +54,7 @@ def _print_tables(report: Report) -> None:
         console.print(
             f"\nEngine: {first.model} on {first.device} in {first.precision}; ms a frame, batch {first.batch} for frames/s"
         )
-        rows = [
+        rows: list[Row] = [
             (_size(one), one.fps, *_three(one.latency_ms), *(stage.p50 for stage in one.stages_ms.values()))
             for one in report.engine
         ]
@@ -75,7 +77,7 @@ def _three(ms: Percentiles) -> tuple[float, float, float]:
     return ms.p50, ms.p95, ms.p99
 
 
-def _table(headings: Sequence[str], rows: Sequence[tuple[str | float, ...]]) -> Table:
+def _table(headings: Sequence[str], rows: Sequence[Row]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)

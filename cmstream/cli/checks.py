@@ -6,6 +6,7 @@ import errno
 import socket
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def codec_problem(encoder: str, decoder: str) -> str | None:
     import av
 
     try:
-        writer = av.CodecContext.create(encoder, "w")
+        writer: Any = av.CodecContext.create(encoder, "w")
         writer.width = writer.height = 256
         writer.pix_fmt, writer.time_base = "yuv420p", Fraction(1, 30)
         picture = av.VideoFrame(256, 256, "yuv420p")
@@ -72,7 +73,7 @@ def codec_problem(encoder: str, decoder: str) -> str | None:
             plane.update(bytes([96]) * plane.buffer_size)
         picture.pts = 0
         packets = [*writer.encode(picture), *writer.encode(None)]
-        reader = av.CodecContext.create(decoder, "r")
+        reader: Any = av.CodecContext.create(decoder, "r")
         frames = [frame for packet in [*packets, None] for frame in reader.decode(packet)]
     except (av.FFmpegError, ValueError) as error:
         return str(error).split("; ")[0]
