@@ -38,7 +38,8 @@ def address(browser: None) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("photograph") / "astronaut.png"
-    io.imsave(path, data.astronaut(), check_contrast=False)
+    picture = data.astronaut()  # type: ignore[no-untyped-call]  # scikit-image annotates none of its samples
+    io.imsave(path, picture, check_contrast=False)
     return path
 
 

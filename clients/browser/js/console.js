@@ -58,7 +58,7 @@ class Console {
     this.#patcher = new Patcher(
       (patch) => this.#api.patch(this.#address.stream, patch),
       (params) => this.#accepted(params),
-      (error) => this.#refused(error),
+      (error, patch) => this.#refused(error, patch),
     );
     this.#share = new Share(this.#address, () => this.#api.token, () => this.#broadcast && this.#start());
     installTheme(find("theme", HTMLButtonElement), () => this.#signal.redraw());
@@ -173,10 +173,16 @@ class Console {
     this.#nameStyle(params.style);
   }
 
-  /** @param {unknown} error */
-  #refused(error) {
+  /** @param {unknown} error @param {Record<string, unknown>} patch */
+  #refused(error, patch) {
     if (!(error instanceof Problem)) return this.#tell(error);
-    if (Object.keys(error.fields).length > 0) return this.#controls.complain(error.fields);
+    if (Object.keys(error.fields).length > 0) {
+      this.#controls.complain(error.fields);
+      // A patch is refused whole: what was good in it is sent again without the rest.
+      const good = Object.entries(patch).filter(([name]) => !(name in error.fields));
+      if (good.length > 0 && good.length < Object.keys(patch).length) this.#patcher.put(Object.fromEntries(good));
+      return;
+    }
     // The stream is on its way up or down, or its own connection reports what is wrong: the next start sends it again.
     if (error.status !== 404 && error.status !== 0) this.#tell(error);
   }
