@@ -16,7 +16,7 @@ from cmstream.core.metrics import Metrics
 from cmstream.engine.base import Engine
 from cmstream.scheduler.scheduler import Scheduler
 from cmstream.session.registry import Registry
-from cmstream.settings import Settings, check_exposure
+from cmstream.settings import Settings, check_exposure, is_loopback
 from cmstream.transport.grpc.server import GrpcServer
 from cmstream.transport.http.server import HttpServer
 from cmstream.transport.rtc.peers import Peers
@@ -94,8 +94,10 @@ class Server:
         settings, stack = self.settings, self._stack
         codecs = ThreadPoolExecutor(settings.rtc.codec_threads, thread_name_prefix="codecs")
         stack.callback(codecs.shutdown, wait=True, cancel_futures=True)
-        self._peers = Peers(settings.rtc, self.registry, self.metrics, self.clock, codecs)
-        stack.push_async_callback(self._peers.close_all)
+        loopback_only = is_loopback(settings.http.host)
+        self._peers = Peers(settings.rtc, self.registry, self.metrics, self.clock, codecs, loopback_only=loopback_only)
+        await self._peers.start()
+        stack.push_async_callback(self._peers.stop)
         ready = lambda: self.registry.ready  # noqa: E731 - a property as a callable
         self._http = HttpServer(settings, self.registry, self.metrics, self.clock, self._peers, ready)
         stack.push_async_callback(self._http.close)

@@ -1,0 +1,1 @@
+"""WebRTC peers on aiortc: WHIP publishers and WHEP viewers, without the HTTP around them."""

@@ -1,0 +1,95 @@
+"""One WebRTC session: an RTCPeerConnection, what it feeds or shows, and its end. Event loop only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import Literal
+
+from aiortc import RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
+from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
+from aiortc.rtcrtpparameters import RTCRtpCodecCapability
+
+from cmstream.core.errors import InvalidOffer
+from cmstream.transport.rtc.offer import MAX_CANDIDATES, trickled, username_fragments
+
+log = logging.getLogger(__name__)
+
+Role = Literal["publisher", "viewer"]
+ENDED_STATES = {"failed", "closed"}
+SEND_PROFILES = {"42001f", "42e01f"}
+
+
+class Peer:
+    """`answer` negotiates; `connected` and `ended` are set once; `reason` says why it ended."""
+
+    def __init__(self, connection: RTCPeerConnection, stream: str, role: Role) -> None:
+        self.session_id = secrets.token_urlsafe(24)
+        self.connection = connection
+        self.stream = stream
+        self.role = role
+        self.answer_sdp = ""
+        self.reason = ""
+        self.connected = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._remote_fragments: set[str] = set()
+        self._candidates = 0
+        connection.on("connectionstatechange", self._state_changed)
+
+    def __repr__(self) -> str:
+        return f"<Peer {self.role} of {self.stream}, {self.connection.connectionState}>"
+
+    async def answer(self, offer_sdp: str) -> None:
+        """Negotiate and gather; `answer_sdp` then holds every candidate. Raises InvalidOffer."""
+        self._remote_fragments = username_fragments(offer_sdp)
+        try:
+            await self.connection.setRemoteDescription(RTCSessionDescription(offer_sdp, "offer"))
+            if self.role == "publisher":
+                for transceiver in self.connection.getTransceivers():
+                    transceiver.direction = "recvonly"
+            await self.connection.setLocalDescription(await self.connection.createAnswer())
+        except (OperationError, InvalidAccessError, InvalidStateError) as error:
+            raise InvalidOffer(f"the offer cannot be answered: {error}; H264 or VP8 video is needed", parsed=True) from error
+        except (ValueError, AssertionError, IndexError, KeyError, AttributeError, TypeError) as error:
+            log.debug("offer refused", exc_info=True)
+            raise InvalidOffer(f"the offer cannot be used: {type(error).__name__} {str(error)[:120]}", parsed=True) from error
+        self.answer_sdp = self.connection.localDescription.sdp
+
+    async def add_candidates(self, fragment: str) -> None:
+        """Take trickled candidates. Raises InvalidOffer, also for an ICE restart, which aiortc cannot do."""
+        fragments = username_fragments(fragment)
+        if fragments and not fragments <= self._remote_fragments:
+            raise InvalidOffer("ICE restart is not supported; end this session and offer anew", parsed=True)
+        candidates = trickled(fragment)
+        self._candidates += len(candidates)
+        if self._candidates > 2 * MAX_CANDIDATES:
+            raise InvalidOffer("too many candidates for one session", parsed=True)
+        for candidate in candidates:
+            try:
+                await self.connection.addIceCandidate(candidate)
+            except (InvalidStateError, InvalidAccessError, ValueError) as error:
+                raise InvalidOffer(f"a candidate cannot be used: {str(error)[:120]}", parsed=True) from error
+
+    def end(self, reason: str) -> None:
+        """Ask for the end; whoever runs the peer closes it. The first reason stays."""
+        if not self.ended.is_set():
+            self.reason = reason
+            self.ended.set()
+
+    def _state_changed(self) -> None:
+        state = self.connection.connectionState
+        if state == "connected":
+            self.connected.set()
+        elif state in ENDED_STATES:
+            self.end(f"the connection {state}")
+
+
+def prefer_send_codecs(transceiver: RTCRtpTransceiver) -> None:
+    """H264 constrained baseline first, then VP8: what our encoders make and every browser shows."""
+    capabilities = transceiver.sender.getCapabilities("video").codecs
+    transceiver.setCodecPreferences([codec for codec in capabilities if _sendable(codec)])
+
+
+def _sendable(codec: RTCRtpCodecCapability) -> bool:
+    return codec.mimeType != "video/H264" or str(codec.parameters.get("profile-level-id")) in SEND_PROFILES

@@ -1,0 +1,233 @@
+"""All WebRTC sessions of the server: admission, watchdogs, clean-up. Event loop only; its tasks live in one TaskGroup."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from concurrent.futures import Executor
+from urllib.parse import unquote
+
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceServer, RTCPeerConnection
+from aiortc.mediastreams import MediaStreamError
+
+from cmstream.core.clock import Clock
+from cmstream.core.errors import CmstreamError, Conflict, NotFound, ResourceExhausted
+from cmstream.core.frame import DropReason
+from cmstream.core.metrics import Metrics
+from cmstream.session.publisher import Publisher
+from cmstream.session.registry import Registry
+from cmstream.session.session import Session
+from cmstream.session.subscription import Subscription
+from cmstream.settings import RtcSettings
+from cmstream.transport.rtc import compat
+from cmstream.transport.rtc.offer import check_offer
+from cmstream.transport.rtc.peer import Peer, Role, prefer_send_codecs
+from cmstream.transport.rtc.tracks import Intake, StyledTrack
+
+log = logging.getLogger(__name__)
+
+
+class Peers:
+    """`start` before use, `stop` at the end. `loopback_only` keeps media sockets off every other interface."""
+
+    def __init__(
+        self,
+        settings: RtcSettings,
+        registry: Registry,
+        metrics: Metrics,
+        clock: Clock,
+        codecs: Executor,
+        *,
+        loopback_only: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._metrics = metrics
+        self._clock = clock
+        self._codecs = codecs
+        self._hosts = ("127.0.0.1",) if loopback_only else None
+        self._peers: dict[str, Peer] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    def __repr__(self) -> str:
+        return f"<Peers {len(self._peers)} of {self._settings.max_peers}>"
+
+    async def start(self) -> None:
+        """Patch aiortc, open the task group. Raises ConfigurationError for an aiortc the patches do not fit."""
+        compat.apply()
+        self._tasks = await asyncio.TaskGroup().__aenter__()
+
+    async def stop(self) -> None:
+        """End all peers and wait for their tasks, in the task that called `start`. Stopping twice is fine."""
+        await self.close_all()
+        tasks, self._tasks = self._tasks, None
+        if tasks is not None:
+            await tasks.__aexit__(None, None, None)
+
+    async def publish(self, stream: str, offer_sdp: str) -> Peer:
+        """A WHIP publisher of `stream`. Raises InvalidOffer, InvalidInput, Conflict, ResourceExhausted or Unavailable."""
+        self._admit()
+        offer = check_offer(offer_sdp, sends_video=True)
+        publisher = self._registry.open(stream).publish("whip")
+        peer = self._peer(stream, "publisher")
+        tracks: list[MediaStreamTrack] = []
+        peer.connection.on("track", tracks.append)
+        try:
+            await peer.answer(offer)
+        except BaseException:
+            publisher.close("the offer was refused")
+            await self._discard(peer)
+            raise
+        self._run(peer, self._publisher_life(peer, publisher, tracks))
+        return peer
+
+    async def play(self, stream: str, offer_sdp: str) -> Peer:
+        """A WHEP viewer of `stream`. Raises Conflict when nobody publishes it, InvalidOffer, ResourceExhausted."""
+        self._admit()
+        offer = check_offer(offer_sdp, sends_video=False)
+        session = self._live_session(stream)
+        self._registry.check_viewer()
+        subscription = session.subscribe("whep")
+        peer = self._peer(stream, "viewer")
+        try:
+            sender = peer.connection.addTrack(StyledTrack(subscription, self._clock))
+            compat.use_codecs(sender, self._codecs)
+            prefer_send_codecs(peer.connection.getTransceivers()[0])
+            await peer.answer(offer)
+        except BaseException:
+            subscription.close("the offer was refused")
+            await self._discard(peer)
+            raise
+        self._run(peer, self._viewer_life(peer, subscription, session))
+        return peer
+
+    async def trickle(self, session_id: str, fragment: str) -> None:
+        """Add candidates to a session. Raises NotFound or InvalidOffer."""
+        await self._find(session_id).add_candidates(fragment)
+
+    async def close(self, session_id: str) -> None:
+        """End a session; its sockets are closed when this returns. Raises NotFound."""
+        peer = self._find(session_id)
+        peer.end("the client ended the session")
+        await self._discard(peer)
+
+    async def close_all(self, reason: str = "the server is shutting down") -> None:
+        """End every session and close its sockets."""
+        peers = list(self._peers.values())
+        for peer in peers:
+            peer.end(reason)
+        await asyncio.gather(*(self._discard(peer) for peer in peers))
+
+    def _admit(self) -> None:
+        if len(self._peers) >= self._settings.max_peers:
+            raise ResourceExhausted(f"the server has its {self._settings.max_peers} WebRTC sessions (rtc.max_peers)")
+
+    def _live_session(self, stream: str) -> Session:
+        try:
+            session = self._registry.get(stream)
+        except NotFound:
+            session = None
+        if session is None or session.publisher is None:
+            raise Conflict(f"nobody publishes {stream[:64]!r} now; try again when somebody does")
+        return session
+
+    def _find(self, session_id: str) -> Peer:
+        peer = self._peers.get(session_id)
+        if peer is None:
+            raise NotFound("no such WebRTC session; it may have ended")
+        return peer
+
+    def _peer(self, stream: str, role: Role) -> Peer:
+        compat.ice_hosts.set(self._hosts)
+        compat.video_bps.set(1000 * self._settings.bitrate_kbps)
+        servers = [_ice_server(url) for url in self._settings.ice_servers]  # always explicit: None means a public STUN
+        peer = Peer(RTCPeerConnection(RTCConfiguration(iceServers=servers)), stream, role)
+        self._peers[peer.session_id] = peer
+        self._metrics.peers.labels(role).inc()
+        return peer
+
+    def _run(self, peer: Peer, life: Coroutine[None, None, None]) -> None:
+        assert self._tasks is not None, "start() first"
+        self._tasks.create_task(life, name=f"peer {peer.role} {peer.stream}")
+
+    async def _publisher_life(self, peer: Peer, publisher: Publisher, tracks: list[MediaStreamTrack]) -> None:
+        with publisher:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    running = [tasks.create_task(self._kicked(peer, publisher)), tasks.create_task(self._watchdog(peer))]
+                    for track in tracks:
+                        take = self._take_video(peer, publisher, track) if track.kind == "video" else _waste(track)
+                        running.append(tasks.create_task(take))
+                    await peer.ended.wait()
+                    for task in running:
+                        task.cancel()
+            finally:
+                await self._discard(peer)
+
+    async def _viewer_life(self, peer: Peer, subscription: Subscription, session: Session) -> None:
+        with subscription, session.watch() as watch:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    watchdog = tasks.create_task(self._watchdog(peer))
+                    ended = tasks.create_task(peer.ended.wait())
+                    while not (ended.done() or watch.closed):
+                        changed = tasks.create_task(watch.changed(3600))
+                        await asyncio.wait((ended, changed), return_when=asyncio.FIRST_COMPLETED)
+                        changed.cancel()
+                    peer.end(subscription.reason or "the stream closed")
+                    watchdog.cancel()
+            finally:
+                await self._discard(peer)
+
+    async def _watchdog(self, peer: Peer) -> None:
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_s):
+                await peer.connected.wait()
+        except TimeoutError:
+            self._metrics.errors.labels("peer_never_connected").inc()
+            peer.end(f"not connected after {self._settings.connect_timeout_s:g} s")
+
+    async def _kicked(self, peer: Peer, publisher: Publisher) -> None:
+        await publisher.closed.wait()
+        peer.end(publisher.reason)
+
+    async def _take_video(self, peer: Peer, publisher: Publisher, track: MediaStreamTrack) -> None:
+        dropped = self._metrics.frames_dropped.labels(DropReason.SUPERSEDED)
+        intake = Intake(track, publisher, self._clock, self._codecs, dropped.inc)
+        try:
+            await peer.connected.wait()
+            async with asyncio.TaskGroup() as tasks:
+                pushing = tasks.create_task(intake.push())
+                reason = await intake.drain(self._settings.idle_timeout_s)
+                await pushing
+            peer.end(reason)
+        except* CmstreamError as errors:
+            peer.end(str(errors.exceptions[0]))
+
+    async def _discard(self, peer: Peer) -> None:
+        """Close the connection and forget the peer; again is fine."""
+        if self._peers.pop(peer.session_id, None) is not None:
+            self._metrics.peers.labels(peer.role).dec()
+            log.info("stream %s: WebRTC %s ended, %s", peer.stream, peer.role, peer.reason or "refused")
+            peer.end("closed")
+        await peer.connection.close()
+
+
+async def _waste(track: MediaStreamTrack) -> None:
+    """Drain a track nobody uses, so that its queue stays empty."""
+    try:
+        while True:
+            await track.recv()
+    except MediaStreamError:
+        return
+
+
+def _ice_server(url: str) -> RTCIceServer:
+    """`turn:user:secret@host:port` as aiortc wants it; `stun:host:port` as it is."""
+    scheme, _, rest = url.partition(":")
+    credentials, at, host = rest.rpartition("@")
+    if not at:
+        return RTCIceServer(urls=url)
+    user, _, secret = credentials.partition(":")
+    return RTCIceServer(urls=f"{scheme}:{host}", username=unquote(user), credential=unquote(secret))

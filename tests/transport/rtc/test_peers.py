@@ -1,0 +1,156 @@
+"""Publishing and watching with aiortc as the client; nothing is left behind by anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import av
+import pytest
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+
+from cmstream.core.errors import Conflict, InvalidOffer, NotFound, ResourceExhausted
+from cmstream.settings import RtcSettings
+from tests.transport.rtc.media import ColourTrack, client, offer_of, publish, stage, watch
+
+BLUE, YELLOW = (20, 40, 200), (235, 215, 55)
+
+
+async def mean_colour(frame: object) -> tuple[float, ...]:
+    assert isinstance(frame, av.VideoFrame)
+    return tuple(frame.to_ndarray(format="rgb24").mean(axis=(0, 1)))
+
+
+async def until_it_ends(track: MediaStreamTrack) -> None:
+    while True:
+        await track.recv()
+
+
+def own_threads() -> set[str]:
+    """Names of threads that are not the client's: aiortc clients encode on the loop's default executor."""
+    return {thread.name for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
+
+
+@pytest.mark.parametrize("without_candidates", [False, True], ids=["full offer", "offer without candidates, as OBS sends it"])
+async def test_a_viewer_sees_the_styled_colours_of_what_is_published(without_candidates: bool) -> None:
+    async with stage() as on:
+        publisher = await publish(on.peers, "cam", BLUE, without_candidates=without_candidates)
+        viewer, track = await watch(on.peers, "cam")
+        for _ in range(10):
+            frame = await asyncio.wait_for(track.recv(), 10)
+        assert await mean_colour(frame) == pytest.approx(YELLOW, abs=12)  # the fake engine inverts
+        counts = on.registry.get("cam").snapshot()
+        assert counts["frames_delivered"] >= 9
+        assert {"decode", "queue", "infer", "deliver", "encode"} <= set(counts["stages_ms"])
+        await publisher.close()
+        await viewer.close()
+
+
+async def test_the_answer_offers_only_loopback_when_the_server_listens_there() -> None:
+    async with stage() as on:
+        connection = client()
+        connection.addTrack(ColourTrack(BLUE))
+        peer = await on.peers.publish("cam", await offer_of(connection))
+        candidates = [line for line in peer.answer_sdp.splitlines() if line.startswith("a=candidate")]
+        assert candidates
+        assert all(line.split()[4] == "127.0.0.1" for line in candidates)
+        await connection.close()
+
+
+async def test_a_peer_that_never_connects_is_closed_and_counted() -> None:
+    async with stage(RtcSettings(connect_timeout_s=1)) as on:
+        connection = client()
+        connection.addTrack(ColourTrack(BLUE))
+        peer = await on.peers.publish("cam", await offer_of(connection))
+        await asyncio.wait_for(peer.ended.wait(), 5)
+        await asyncio.sleep(0.1)
+        assert peer.reason == "not connected after 1 s"
+        assert on.registry.get("cam").publisher is None
+        assert b'cmstream_errors_total{kind="peer_never_connected"} 1.0' in on.metrics.render()[0]
+        await connection.close()
+
+
+async def test_a_publisher_that_goes_silent_frees_its_stream() -> None:
+    async with stage(RtcSettings(idle_timeout_s=1)) as on:
+        publisher = await publish(on.peers, "cam", BLUE)
+        await asyncio.sleep(1)
+        for sender in publisher.getSenders():
+            sender.replaceTrack(None)
+        for _ in range(50):
+            await asyncio.sleep(0.1)
+            if on.registry.get("cam").publisher is None:
+                break
+        assert on.registry.get("cam").publisher is None
+        await publisher.close()
+
+
+async def test_a_deleted_stream_ends_its_publisher_and_viewers() -> None:
+    async with stage() as on:
+        publisher = await publish(on.peers, "cam", BLUE)
+        viewer, track = await watch(on.peers, "cam")
+        await asyncio.wait_for(track.recv(), 10)
+        on.registry.close("cam")
+        with pytest.raises(MediaStreamError):
+            await asyncio.wait_for(until_it_ends(track), 10)
+        assert repr(on.peers).startswith("<Peers 0")
+        await publisher.close()
+        await viewer.close()
+
+
+async def test_after_everybody_left_no_task_and_no_thread_remains() -> None:
+    tasks, threads = len(asyncio.all_tasks()), own_threads()
+    async with stage() as on:
+        for _ in range(3):
+            publisher = await publish(on.peers, "cam", BLUE)
+            viewer, track = await watch(on.peers, "cam")
+            await asyncio.wait_for(track.recv(), 10)
+            await viewer.close()
+            await publisher.close()
+            on.registry.close("cam")
+    await asyncio.sleep(0.2)
+    assert len(asyncio.all_tasks()) <= tasks
+    assert own_threads() <= threads
+
+
+async def test_a_second_publisher_is_refused_and_the_first_goes_on() -> None:
+    async with stage() as on:
+        publisher = await publish(on.peers, "cam", BLUE)
+        viewer, track = await watch(on.peers, "cam")
+        with pytest.raises(Conflict):
+            await publish(on.peers, "cam", YELLOW)
+        assert await mean_colour(await asyncio.wait_for(track.recv(), 10)) == pytest.approx(YELLOW, abs=14)
+        await publisher.close()
+        await viewer.close()
+
+
+async def test_a_viewer_without_publisher_is_told_to_come_back() -> None:
+    async with stage() as on:
+        with pytest.raises(Conflict, match="nobody publishes"):
+            await watch(on.peers, "cam")
+
+
+async def test_a_full_server_refuses_and_leaves_nothing_behind() -> None:
+    async with stage(RtcSettings(max_peers=1)) as on:
+        publisher = await publish(on.peers, "cam", BLUE)
+        with pytest.raises(ResourceExhausted):
+            await publish(on.peers, "other", BLUE)
+        assert [session.name for session in on.registry.sessions()] == ["cam"]
+        await publisher.close()
+
+
+async def test_an_audio_only_offer_is_refused_and_frees_the_name() -> None:
+    async with stage() as on:
+        connection = client()
+        connection.addTransceiver("audio", direction="sendonly")
+        with pytest.raises(InvalidOffer) as caught:
+            await on.peers.publish("cam", await offer_of(connection))
+        assert caught.value.parsed
+        publisher = await publish(on.peers, "cam", BLUE)
+        await publisher.close()
+        await connection.close()
+
+
+async def test_ending_an_unknown_session_says_so() -> None:
+    async with stage() as on:
+        with pytest.raises(NotFound):
+            await on.peers.close("nonsense")
