@@ -14,6 +14,7 @@ import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from cmstream.core.clock import MonotonicClock
+from cmstream.core.errors import CmstreamError
 from cmstream.core.metrics import Metrics
 from cmstream.engine.fake import FakeEngine
 from cmstream.scheduler.scheduler import Scheduler
@@ -84,7 +85,11 @@ async def publish(
     sdp = await offer_of(connection)
     if without_candidates:
         sdp = "\r\n".join(line for line in sdp.splitlines() if not line.startswith(("a=candidate", "a=end-of"))) + "\r\n"
-    peer = await peers.publish(stream, sdp)
+    try:
+        peer = await peers.publish(stream, sdp)
+    except CmstreamError:
+        await connection.close()
+        raise
     await connection.setRemoteDescription(RTCSessionDescription(peer.answer_sdp, "answer"))
     return connection
 
@@ -94,6 +99,10 @@ async def watch(peers: Peers, stream: str) -> tuple[RTCPeerConnection, MediaStre
     connection.addTransceiver("video", direction="recvonly")
     tracks: list[MediaStreamTrack] = []
     connection.on("track", tracks.append)
-    peer = await peers.play(stream, await offer_of(connection))
+    try:
+        peer = await peers.play(stream, await offer_of(connection))
+    except CmstreamError:
+        await connection.close()
+        raise
     await connection.setRemoteDescription(RTCSessionDescription(peer.answer_sdp, "answer"))
     return connection, tracks[0]
