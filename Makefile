@@ -12,6 +12,8 @@ PIP_ARGS ?=
 ARGS ?=
 # The Python that makes the virtual environment.
 BASE_PYTHON ?= python3
+# What the checks and the browser tests of the console need; nothing in it is served.
+BROWSER_TOOLS := clients/browser/node_modules/.package-lock.json
 BUF := npx --yes --package=@bufbuild/buf@1.75.0 -- buf
 
 ifeq ($(PYTHON),$(VENV)/bin/python)
@@ -30,16 +32,21 @@ $(STAMP): pyproject.toml constraints.txt
 	$(VENV)/bin/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+$(BROWSER_TOOLS): clients/browser/package-lock.json
+	@command -v npm > /dev/null || { echo "npm is not installed: install Node.js 20 or later"; exit 1; }
+	cd clients/browser && npm ci --no-audit --no-fund --silent
+	touch $@
+
 run: $(STAMP) ## set up, then start the server with the embedded model
 	exec $(VENV)/bin/cmstream serve $(ARGS)
 
-test: $(STAMP) ## set up, then every test that needs no GPU
+test: $(STAMP) $(BROWSER_TOOLS) ## set up, then every test that needs no GPU
 	$(VENV)/bin/pytest $(ARGS)
 
-check: lint types contracts ## ruff, mypy strict, import contracts, protos, console, Dockerfile
+check: lint types contracts $(BROWSER_TOOLS) ## ruff, mypy strict, import contracts, protos, console, Dockerfile
 	$(BUF) lint protos
 	$(VENV)/bin/python protos/generate.py --check
-	cd clients/browser && npm ci --no-audit --no-fund --silent && npm run --silent check
+	cd clients/browser && npm run --silent check
 	$(VENV)/bin/hadolint docker/Dockerfile
 
 lint: $(STAMP)
