@@ -62,9 +62,9 @@ def time_base_of(frame: pb.SourceFrame | pb.StyledFrame) -> Fraction:
 
 
 def time_base_message(time_base: Fraction) -> pb.TimeBase:
-    """The time base as a message. Raises ValueError if a part does not fit 32 bits or is not positive."""
-    if time_base <= 0:
-        raise ValueError(f"a time base must be positive, not {time_base}")
+    """The time base as a message. Raises InvalidFrame if it is not positive or a part does not fit 32 bits."""
+    if not 0 < time_base.numerator < 2**32 or not time_base.denominator < 2**32:
+        raise InvalidFrame(f"a time base must be positive, in terms below 2^32, not {time_base}")
     return pb.TimeBase(numerator=time_base.numerator, denominator=time_base.denominator)
 
 

@@ -92,7 +92,7 @@ class GrpcServer:
             return
         self._servicer.end("the server was stopped")
         await self._idle_within(ENDED_WITHIN_S)
-        await server.stop(grace=None)
+        await server.stop(grace=ENDED_WITHIN_S)  # what is left, e.g. watchers of health
 
     async def _idle_within(self, timeout_s: float) -> bool:
         try:
