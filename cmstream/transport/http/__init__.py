@@ -1,0 +1,1 @@
+"""HTTP: the console, WHIP and WHEP, the JSON API. Translates between HTTP and the layers below, and owns no state."""

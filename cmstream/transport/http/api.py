@@ -1,0 +1,101 @@
+"""The JSON API of streams, health and metrics."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from cmstream.core.errors import InvalidInput
+from cmstream.core.params import json_schema
+from cmstream.transport.http.context import context_of
+from cmstream.transport.http.openapi import document
+from cmstream.transport.http.problem import RETRY_AFTER_S
+
+MAX_BODY_BYTES = 16 * 1024
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of this module."""
+    stream = "/api/v1/streams/{stream}"
+    return [
+        web.get("/api/v1/streams", _streams),
+        web.get(stream, _stream),
+        web.patch(stream, _update),
+        web.delete(stream, _delete),
+        web.get("/api/v1/schema", _schema),
+        web.get("/api/v1/model", _model),
+        web.get("/api/v1/openapi.json", _openapi),
+        web.get("/healthz", _healthz),
+        web.get("/readyz", _readyz),
+        web.get("/metrics", _metrics),
+    ]
+
+
+async def _streams(request: web.Request) -> web.Response:
+    sessions = context_of(request).registry.sessions()
+    return web.json_response({"streams": [session.snapshot() for session in sessions]})
+
+
+async def _stream(request: web.Request) -> web.Response:
+    return web.json_response(context_of(request).registry.get(request.match_info["stream"]).snapshot())
+
+
+async def _update(request: web.Request) -> web.Response:
+    session = context_of(request).registry.get(request.match_info["stream"])
+    accepted = session.update(await _object(request))
+    return web.json_response({"params": accepted.params.as_json(), "first_frame_id": accepted.first_frame_id})
+
+
+async def _delete(request: web.Request) -> web.Response:
+    context_of(request).registry.close(request.match_info["stream"])
+    return web.Response(status=204)
+
+
+async def _schema(request: web.Request) -> web.Response:
+    return web.json_response(json_schema(context_of(request).registry.specs))
+
+
+async def _model(request: web.Request) -> web.Response:
+    model = context_of(request).registry.model
+    about = {name: getattr(model, name) for name in ("name", "title", "licence", "styles", "device", "precision")}
+    return web.json_response(about)
+
+
+async def _openapi(request: web.Request) -> web.Response:
+    return web.json_response(document(json_schema(context_of(request).registry.specs)))
+
+
+async def _healthz(request: web.Request) -> web.Response:
+    return web.json_response({"status": "live"})
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    context = context_of(request)
+    if context.ready():
+        return web.json_response({"status": "ready"})
+    status = "draining" if context.registry.draining else "loading"
+    return web.json_response({"status": status}, status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    body, content_type = context_of(request).metrics.render()
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+async def _object(request: web.Request) -> dict[str, Any]:
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="send the parameters as application/json")
+    body = await request.content.read(MAX_BODY_BYTES + 1)
+    while len(body) <= MAX_BODY_BYTES and (more := await request.content.read(MAX_BODY_BYTES + 1 - len(body))):
+        body += more
+    if len(body) > MAX_BODY_BYTES:
+        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("the body is not JSON; send an object of parameters") from error
+    if not isinstance(value, dict):
+        raise InvalidInput('the body must be a JSON object of parameters, e.g. {"strength": 0.5}')
+    return value

@@ -1,0 +1,36 @@
+"""What the routes share, and the typed key under which the application carries it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from cmstream.core.clock import Clock
+from cmstream.core.metrics import Metrics
+from cmstream.session.registry import Registry
+from cmstream.settings import Settings
+from cmstream.transport.rtc.peers import Peers
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything a route may use; `stopping` ends open event streams."""
+
+    settings: Settings
+    registry: Registry
+    metrics: Metrics
+    clock: Clock
+    peers: Peers
+    ready: Callable[[], bool]
+    stopping: asyncio.Event
+
+
+CONTEXT = web.AppKey("context", Context)
+
+
+def context_of(request: web.Request) -> Context:
+    """The context of the application that serves `request`."""
+    return request.app[CONTEXT]

@@ -1,0 +1,86 @@
+"""The OpenAPI 3.1 description of this server's HTTP interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cmstream
+
+_STREAM = {"name": "stream", "in": "path", "required": True, "schema": {"type": "string", "maxLength": 64}}
+_SESSION = {"name": "session", "in": "path", "required": True, "schema": {"type": "string"}}
+_PROBLEM = {"description": "RFC 9457 problem", "content": {"application/problem+json": {"schema": {"type": "object"}}}}
+_TEXT = {"schema": {"type": "string"}}
+
+
+def document(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The document, with the loaded model's parameter schema inside."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "cmstream", "version": cmstream.__version__, "license": {"name": "Apache-2.0"}},
+        "components": {
+            "schemas": {"Parameters": parameters},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+        "paths": {**_negotiation("whip", "publish"), **_negotiation("whep", "view"), **_streams(), **_operations()},
+    }
+
+
+def _negotiation(prefix: str, verb: str) -> dict[str, Any]:
+    sdp = {"application/sdp": _TEXT}
+    codes = ("400", "401", "409", "413", "415", "422", "503")
+    return {
+        f"/{prefix}/{{stream}}": {
+            "parameters": [_STREAM],
+            "post": {
+                "summary": f"Offer to {verb}",
+                "requestBody": {"required": True, "content": sdp},
+                "responses": {"201": {"description": "The answer", "content": sdp}, **dict.fromkeys(codes, _PROBLEM)},
+            },
+        },
+        f"/{prefix}/{{stream}}/{{session}}": {
+            "parameters": [_STREAM, _SESSION],
+            "patch": {
+                "summary": "Trickle candidates",
+                "requestBody": {"required": True, "content": {"application/trickle-ice-sdpfrag": _TEXT}},
+                "responses": {"204": {"description": "Taken"}, **dict.fromkeys(("400", "404", "415", "422"), _PROBLEM)},
+            },
+            "delete": {"summary": "End the session", "responses": {"200": {"description": "Ended"}, "404": _PROBLEM}},
+        },
+    }
+
+
+def _streams() -> dict[str, Any]:
+    state = {"description": "The state", "content": {"application/json": {"schema": {"type": "object"}}}}
+    patch = {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Parameters"}}}}
+    events = {"description": "Server-sent events", "content": {"text/event-stream": _TEXT}}
+    return {
+        "/api/v1/streams": {"get": {"summary": "All streams", "responses": {"200": state}}},
+        "/api/v1/streams/{stream}": {
+            "parameters": [_STREAM],
+            "get": {"summary": "One stream", "responses": {"200": state, "404": _PROBLEM}},
+            "patch": {
+                "summary": "Change parameters",
+                "requestBody": patch,
+                "responses": {"200": state, **dict.fromkeys(("400", "404", "413", "415", "422"), _PROBLEM)},
+            },
+            "delete": {"summary": "End the stream", "responses": {"204": {"description": "Ended"}, "404": _PROBLEM}},
+        },
+        "/api/v1/streams/{stream}/events": {
+            "parameters": [_STREAM],
+            "get": {"summary": "Live figures", "responses": {"200": events, "404": _PROBLEM}},
+        },
+    }
+
+
+def _operations() -> dict[str, Any]:
+    def get(summary: str, *codes: str) -> dict[str, Any]:
+        return {"get": {"summary": summary, "responses": {code: {"description": summary} for code in ("200", *codes)}}}
+
+    return {
+        "/api/v1/schema": get("JSON Schema of the parameters"),
+        "/api/v1/model": get("The loaded model"),
+        "/api/v1/openapi.json": get("This document"),
+        "/healthz": get("Live"),
+        "/readyz": get("Ready", "503"),
+        "/metrics": get("Prometheus metrics"),
+    }

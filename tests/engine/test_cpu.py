@@ -1,0 +1,124 @@
+"""The CPU engine on a small random painter: exact isolation, exact strength 0, failures contained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from cmstream.core.errors import ConfigurationError, EngineFailed
+from cmstream.core.frame import Rgb
+from cmstream.core.look import Look
+from cmstream.core.trace import Stage
+from cmstream.engine.base import EngineInput, bucket_for
+from cmstream.engine.build import resolve_device
+from cmstream.engine.cpu import CpuEngine
+from cmstream.models.config import PainterConfig
+from cmstream.models.painter import PainterModel
+from cmstream.models.painter import PainterNet
+
+
+def small_painter() -> PainterModel:
+    config = PainterConfig(("oil", "ink"), 0.5, channels=(8, 12), blocks=(1, 1), embedding=8)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        net = PainterNet(config)
+        for weights in net.parameters():  # trained nets start at zero gates; give every path something to do
+            torch.nn.init.normal_(weights, std=0.1)
+    return PainterModel(config, net)
+
+
+@pytest.fixture(params=[1, 4], ids=["bucket 1", "buckets to 4"])
+def engine(request: pytest.FixtureRequest) -> Iterator[CpuEngine]:
+    engine = CpuEngine(small_painter(), dtype="float32", batch=request.param, warm_up_px=((64, 48),))
+    yield engine
+    engine.close()
+
+
+def frame(seed: int, width_px: int = 100, height_px: int = 76) -> Rgb:
+    return np.random.default_rng(seed).integers(0, 256, (height_px, width_px, 3), np.uint8)
+
+
+def one(stream_id: int, look: Look, picture: int = 0) -> EngineInput:
+    return EngineInput(stream_id, frame(picture), look, 64, 48)
+
+
+OIL = Look((("oil", 1.0),), 1.0, ((1, 1.0),))
+INK = Look((("ink", 1.0),), 0.5, ((2, 1.0),))
+MIX = Look((("oil", 0.5), ("ink", 0.5)), 0.7, ((1, 0.6), (2, 0.8)))
+
+
+def run(engine: CpuEngine, *batch: EngineInput) -> list[Rgb]:
+    return [output.rgb for output in engine.submit(batch).result(30)]
+
+
+def test_a_frame_comes_back_at_the_working_size(engine: CpuEngine) -> None:
+    (rgb,) = run(engine, one(1, OIL))
+    assert rgb.shape == (48, 64, 3)
+    assert rgb.dtype == np.uint8
+
+
+def test_strength_0_returns_the_source_s_own_bytes(engine: CpuEngine) -> None:
+    source = frame(3, 64, 48)
+    (rgb,) = run(engine, EngineInput(1, source, Look(OIL.style, 0.0, OIL.seeds), 64, 48))
+    assert (rgb == source).all()
+
+
+def test_the_same_input_gives_the_same_bytes_and_another_seed_others(engine: CpuEngine) -> None:
+    (first,), (again,) = run(engine, one(1, OIL)), run(engine, one(2, OIL))
+    (other,) = run(engine, one(1, Look(OIL.style, 1.0, ((7, 1.0),))))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_a_batch_of_mixed_looks_gives_each_what_it_gives_alone_at_the_same_bucket() -> None:
+    engine = CpuEngine(small_painter(), dtype="float32", batch=4, warm_up_px=((64, 48),))
+    batch = [one(1, OIL, 1), one(2, INK, 2), one(3, MIX, 3), one(4, OIL, 4)]
+    together = run(engine, *batch)
+    for row, alone in enumerate(batch):
+        (rgb, *_) = run(engine, alone, *[one(9, INK, 50 + i) for i in range(3)])
+        assert (rgb == together[row]).all()
+    engine.close()
+
+
+def test_a_size_that_is_no_multiple_of_the_network_s_is_padded_not_refused(engine: CpuEngine) -> None:
+    (rgb,) = engine.submit([EngineInput(1, frame(1), OIL, 50, 38)]).result(30)
+    assert rgb.rgb.shape == (38, 50, 3)
+
+
+def test_the_stages_follow_each_other(engine: CpuEngine) -> None:
+    (output,) = engine.submit([one(1, OIL)]).result(30)
+    stages, times = zip(*output.marks, strict=True)
+    assert stages == (Stage.H2D, Stage.INFER, Stage.D2H)
+    assert list(times) == sorted(times)
+
+
+def test_a_failed_batch_is_reported_and_the_next_is_served(engine: CpuEngine) -> None:
+    broken = EngineInput(1, frame(1), OIL, 0, 0)
+    with pytest.raises(EngineFailed):
+        engine.submit([broken]).result(30)
+    assert run(engine, one(1, OIL))
+
+
+def test_a_batch_beyond_the_largest_bucket_is_a_caller_s_error() -> None:
+    with pytest.raises(ValueError, match="larger than"):
+        bucket_for((1, 2), 3)
+    assert bucket_for((1, 2, 4), 3) == 4
+
+
+def test_measuring_precisions_does_not_round_the_weights() -> None:
+    painter = small_painter()
+    before = {name: weights.clone() for name, weights in painter.net.state_dict().items()}
+    engine = CpuEngine(painter, warm_up_px=((64, 48),))
+    engine.close()
+    dtype = getattr(torch, engine.info.precision)
+    assert all((weights == before[name].to(dtype)).all() for name, weights in painter.net.state_dict().items())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_said_so() -> None:
+    with pytest.raises(ConfigurationError, match="--device cpu"):
+        resolve_device("cuda:0")
+    assert resolve_device("auto") == "cpu"

@@ -1,0 +1,48 @@
+"""A registry on the fake engine, for tests of sessions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from fractions import Fraction
+
+import numpy as np
+
+from cmstream.core.clock import Clock, MonotonicClock
+from cmstream.core.frame import Rgb
+from cmstream.core.metrics import Metrics
+from cmstream.core.trace import Trace
+from cmstream.engine.base import Engine
+from cmstream.engine.fake import FakeEngine
+from cmstream.scheduler.scheduler import Scheduler
+from cmstream.session.publisher import Publisher
+from cmstream.session.registry import Registry
+from cmstream.settings import Settings
+
+TIME_BASE = Fraction(1, 30)
+
+
+@asynccontextmanager
+async def registry_on(
+    engine: Engine | None = None, settings: Settings | None = None, clock: Clock | None = None
+) -> AsyncIterator[Registry]:
+    """Serving; everything is closed at the end."""
+    clock, metrics = clock or MonotonicClock(), Metrics()
+    engine = engine or FakeEngine()
+    registry = Registry(settings or Settings(), clock, metrics)
+    scheduler = Scheduler(engine, clock, metrics)
+    registry.serve(engine.info, scheduler)
+    try:
+        yield registry
+    finally:
+        registry.close_all("the test is over")
+        await scheduler.drained()
+        engine.close()
+
+
+def grey(level: int, side_px: int = 32) -> Rgb:
+    return np.full((side_px, side_px, 3), level, np.uint8)
+
+
+def push(publisher: Publisher, level: int, received_ns: int = 0) -> int:
+    return publisher.push(grey(level), pts=0, time_base=TIME_BASE, trace=Trace(received_ns))

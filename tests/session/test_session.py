@@ -1,0 +1,237 @@
+"""A stream as a dialogue: publish, view, change, overload, end."""
+
+from __future__ import annotations
+
+import asyncio
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from cmstream.core.clock import FakeClock
+from cmstream.core.errors import (
+    Conflict,
+    InvalidFrame,
+    InvalidInput,
+    InvalidParameters,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+)
+from cmstream.core.frame import Drop, DropReason
+from cmstream.core.trace import Trace
+from cmstream.engine.fake import FakeEngine
+from cmstream.session.state import Event, State, next_state
+from cmstream.settings import Settings, StreamSettings
+from tests.session.stage import grey, push, registry_on
+
+
+async def test_a_pushed_frame_comes_back_styled_with_its_id_and_parameters() -> None:
+    async with registry_on() as registry:
+        session = registry.open("cam")
+        with session.publish("test") as publisher, session.subscribe("test") as frames:
+            assert push(publisher, 10) == 0
+            styled = await anext(frames)
+            assert (styled.frame_id, int(styled.rgb[0, 0, 0])) == (0, 245)
+            assert styled.params == session.params
+
+
+async def test_a_change_names_its_first_frame_and_applies_exactly_there() -> None:
+    async with registry_on() as registry:
+        session = registry.open("cam")
+        session.update({"transition_ms": 0})
+        with session.publish("test") as publisher, session.subscribe("test") as frames:
+            seen = {}
+            for step in range(6):
+                if step == 3:
+                    accepted = session.update({"strength": 0.0})
+                push(publisher, 10)
+                styled = await anext(frames)
+                seen[styled.frame_id] = int(styled.rgb[0, 0, 0])
+    assert accepted.first_frame_id == 3
+    assert seen == {0: 245, 1: 245, 2: 245, 3: 10, 4: 10, 5: 10}
+
+
+async def test_a_frame_that_waits_keeps_the_parameters_it_was_pushed_with() -> None:
+    async with registry_on(FakeEngine(latency_ms=20)) as registry:
+        session = registry.open("cam")
+        session.update({"transition_ms": 0})
+        with session.publish("test") as publisher, session.subscribe("test") as frames:
+            push(publisher, 10)
+            push(publisher, 10)  # waits for the engine
+            accepted = session.update({"strength": 0.0})
+            got = [int((await anext(frames)).rgb[0, 0, 0]) for _ in range(2)]
+    assert accepted.first_frame_id == 2
+    assert got == [245, 245]
+
+
+async def test_a_transition_moves_in_bounded_steps_and_ends_at_the_target() -> None:
+    clock = FakeClock()
+    async with registry_on(clock=clock) as registry:
+        session = registry.open("cam")
+        with session.publish("test") as publisher, session.subscribe("test") as frames:
+            push(publisher, 0)
+            levels = [int((await anext(frames)).rgb[0, 0, 0])]
+            session.update({"strength": 0.0, "transition_ms": 200})
+            for _ in range(25):
+                clock.advance_ms(10)
+                push(publisher, 0)
+                levels.append(int((await anext(frames)).rgb[0, 0, 0]))
+    assert (levels[0], levels[-1]) == (255, 0)
+    assert max(abs(a - b) for a, b in pairwise(levels)) <= 255 / 20 + 1
+
+
+async def test_a_refused_patch_changes_nothing() -> None:
+    async with registry_on() as registry:
+        session = registry.open("cam")
+        before = session.params
+        with pytest.raises(InvalidParameters):
+            session.update({"strength": 0.5, "seed": -1})
+        assert session.params == before
+
+
+async def test_under_overload_the_oldest_go_each_is_told_once_and_order_is_kept() -> None:
+    drops: list[Drop] = []
+    async with registry_on(FakeEngine(latency_ms=10)) as registry:
+        session = registry.open("cam")
+        with session.publish("test", on_drop=drops.append) as publisher, session.subscribe("test") as frames:
+            for _ in range(40):
+                push(publisher, 1)
+                await asyncio.sleep(0.0025)
+            received = []
+            while True:
+                try:
+                    received.append((await asyncio.wait_for(anext(frames), 0.1)).frame_id)
+                except TimeoutError:
+                    break
+        slow = session.snapshot()["frames_dropped"]
+    assert received == sorted(received)
+    superseded = [drop.frame_id for drop in drops if drop.reason is DropReason.SUPERSEDED]
+    assert len(superseded) == slow["superseded"] > 20
+    assert all(drop.superseded_by is not None and drop.superseded_by > drop.frame_id for drop in drops)
+    assert len(superseded) + slow["slow_sink"] + len(received) == 40
+
+
+async def test_a_viewer_that_stalls_costs_nobody_else_anything() -> None:
+    async with registry_on() as registry:
+        session = registry.open("cam")
+        told: list[Drop] = []
+        with session.publish("test") as publisher, session.subscribe("stalled", on_drop=told.append) as _stalled:
+            with session.subscribe("quick") as quick:
+                for step in range(20):
+                    push(publisher, 1)
+                    assert (await anext(quick)).frame_id == step
+    assert [drop.frame_id for drop in told if drop.reason is DropReason.SLOW_SINK] == list(range(19))
+
+
+async def test_two_streams_at_once_give_what_each_gives_alone() -> None:
+    pictures = [np.random.default_rng(i).integers(0, 256, (48, 64, 3), np.uint8) for i in range(8)]
+    looks = {"a": {"seed": 3, "strength": 0.4}, "b": {"seed": 5, "strength": 0.9}}
+
+    async def run(names: tuple[str, ...]) -> dict[str, list[bytes]]:
+        async with registry_on(FakeEngine(latency_ms=1)) as registry:
+
+            async def one(name: str) -> list[bytes]:
+                session = registry.open(name)
+                session.update(looks[name])
+                out = []
+                with session.publish("test") as publisher, session.subscribe("test") as frames:
+                    for picture in pictures:
+                        publisher.push(picture, pts=0, time_base=Fraction(1, 30), trace=Trace(0))
+                        out.append((await anext(frames)).rgb.tobytes())
+                return out
+
+            async with asyncio.TaskGroup() as tasks:
+                running = {name: tasks.create_task(one(name)) for name in names}
+            return {name: task.result() for name, task in running.items()}
+
+    together = await run(("a", "b"))
+    assert together["a"] == (await run(("a",)))["a"]
+    assert together["b"] == (await run(("b",)))["b"]
+    assert together["a"] != together["b"]
+
+
+async def test_an_engine_failure_is_a_counted_drop_and_the_stream_goes_on() -> None:
+    engine = FakeEngine()
+    engine.fail_next = 1
+    drops: list[Drop] = []
+    async with registry_on(engine) as registry:
+        session = registry.open("cam")
+        with session.publish("test", on_drop=drops.append) as publisher, session.subscribe("test") as frames:
+            push(publisher, 1)
+            await asyncio.sleep(0.05)
+            push(publisher, 1)
+            assert (await anext(frames)).frame_id == 1
+    assert [(drop.frame_id, drop.reason) for drop in drops] == [(0, DropReason.ENGINE_FAILED)]
+
+
+async def test_a_stream_has_one_publisher_at_a_time_and_ids_only_grow() -> None:
+    async with registry_on() as registry:
+        session = registry.open("cam")
+        with session.publish("test") as first:
+            push(first, 1)
+            with pytest.raises(Conflict):
+                session.publish("test")
+        with session.publish("test") as second:
+            assert push(second, 1) == 1
+            with pytest.raises(InvalidFrame, match="must increase"):
+                second.push(grey(1), pts=0, time_base=Fraction(1, 30), trace=Trace(0), frame_id=1)
+
+
+async def test_a_lingering_stream_keeps_its_parameters_and_then_expires() -> None:
+    settings = Settings(streams=StreamSettings(linger_s=0.05))
+    async with registry_on(settings=settings) as registry:
+        session = registry.open("cam")
+        session.update({"strength": 0.5})
+        session.publish("test").close()
+        assert registry.open("cam").params.strength == 0.5
+        frames = session.subscribe("test")
+        await asyncio.sleep(0.1)
+        with pytest.raises(StopAsyncIteration):
+            await anext(frames)
+        assert frames.reason == "nobody published for 0.05 s"
+        with pytest.raises(NotFound):
+            registry.get("cam")
+
+
+async def test_the_server_admits_so_many_streams_and_frees_their_places() -> None:
+    settings = Settings(streams=StreamSettings(max_streams=1))
+    async with registry_on(settings=settings) as registry:
+        registry.open("a")
+        with pytest.raises(ResourceExhausted):
+            registry.open("b")
+        registry.close("a")
+        registry.open("b")
+
+
+@pytest.mark.parametrize("name", ["", "../etc", "a b", "-x", "x" * 65, "a/b", "ü"])
+async def test_a_bad_name_is_refused(name: str) -> None:
+    async with registry_on() as registry:
+        with pytest.raises(InvalidInput):
+            registry.open(name)
+
+
+async def test_draining_tells_everybody_and_admits_nobody() -> None:
+    async with registry_on() as registry:
+        session = registry.open("cam")
+        with session.watch() as watch:
+            assert not await watch.changed(0.01)
+            registry.drain()
+            assert await watch.changed(1)
+            with pytest.raises(Unavailable):
+                session.subscribe("test")
+            with pytest.raises(Unavailable):
+                registry.open("other")
+            registry.close_all("bye")
+            assert await watch.changed(1)
+            assert watch.closed
+
+
+def test_the_table_of_states_has_no_way_out_of_closed() -> None:
+    for event in (Event.UNPUBLISH, Event.DRAIN, Event.CLOSE):
+        assert next_state(State.CLOSED, event) is State.CLOSED
+    with pytest.raises(Unavailable):
+        next_state(State.CLOSED, Event.PUBLISH)
+    with pytest.raises(Unavailable):
+        next_state(State.DRAINING, Event.PUBLISH)
