@@ -80,15 +80,20 @@ class Server:
         self._drained = True
         log.info("draining")
         self.registry.drain()
+        timeout_s = self.settings.drain_timeout_s
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._grpc.drain(timeout_s))  # tells its clients first; they may finish meanwhile
+            group.create_task(self._settle(timeout_s))
+        self.registry.close_all("the server is shutting down")
+        await self._peers.close_all()
+
+    async def _settle(self, timeout_s: float) -> None:
         try:
-            async with asyncio.timeout(self.settings.drain_timeout_s):
+            async with asyncio.timeout(timeout_s):
                 if self._scheduler is not None:
                     await self._scheduler.drained()
         except TimeoutError:
-            log.warning("frames still in flight after %g s are lost", self.settings.drain_timeout_s)
-        self.registry.close_all("the server is shutting down")
-        await self._grpc.drain(1.0)
-        await self._peers.close_all()
+            log.warning("frames still in flight after %g s are lost", timeout_s)
 
     async def _start(self) -> None:
         settings, stack = self.settings, self._stack
@@ -109,6 +114,7 @@ class Server:
         stack.push_async_callback(asyncio.to_thread, engine.close)
         self._scheduler = Scheduler(engine, self.clock, self.metrics)
         self.registry.serve(engine.info, self._scheduler)
+        await self._grpc.announce(True)
         log.info("serving %s on %s in %s", engine.info.name, engine.info.device, engine.info.precision)
 
     def _build_engine(self) -> Engine:
