@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -37,7 +38,7 @@ class _Files:
             if path.suffix in TYPES and path.is_file() and "node_modules" not in path.parts
         }
 
-    def page(self, name: str) -> web.RequestHandler | object:  # narrowed by aiohttp
+    def page(self, name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             return self._serve(name)
 

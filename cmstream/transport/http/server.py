@@ -55,7 +55,7 @@ class HttpServer:
             await web.TCPSite(self._runner, host.strip("[]"), port).start()
         except OSError as error:
             raise ConfigurationError(
-                f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --http-port, or 0 for a free one"
+                f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --http-port, or 0 for a free one"
             ) from error
         shown = f"[{host}]" if ":" in host else host
         self.address = f"http://{shown}:{self._runner.addresses[0][1]}"
