@@ -69,6 +69,9 @@ def trickled(fragment: str) -> list[RTCIceCandidate]:
 def _parse(sdp: str) -> SessionDescription:
     if not sdp.startswith("v=0"):
         raise InvalidOffer("the body is no SDP offer: it must start with v=0")
+    strange = next((line for line in sdp.splitlines() if line and not re.match(r"[a-z]=", line)), None)
+    if strange is not None:
+        raise InvalidOffer(f"the body is no SDP: {strange[:60]!r} is no line of the form x=…")
     try:
         return SessionDescription.parse(sdp)
     except (ValueError, AssertionError, IndexError, KeyError, AttributeError, TypeError) as error:
