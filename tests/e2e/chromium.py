@@ -35,8 +35,9 @@ def missing() -> str | None:
 @contextmanager
 def served(**environment: str) -> Iterator[str]:
     """The real server on free ports; gives its HTTP address, and stops it with SIGTERM."""
-    command = [sys.executable, "-m", "cmstream", "serve", "--http-port", "0", "--grpc-port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}, cwd=ROOT)
+    # -P: what is tested is the installed package, never the checkout that happens to be the working directory.
+    command = [sys.executable, "-P", "-m", "cmstream", "serve", "--http-port", "0", "--grpc-port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
     assert process.stdout is not None
     try:
         yield _address(process.stdout)

@@ -47,8 +47,9 @@ export class Controls {
   show(params) {
     const now = performance.now();
     for (const [name, value] of Object.entries(params)) {
-      if (now - (this.#touched.get(name) ?? -Infinity) < SETTLE_MS) continue;
-      this.#controls.get(name)?.show(value);
+      const control = this.#controls.get(name);
+      const handled = now - (this.#touched.get(name) ?? -Infinity) < SETTLE_MS;
+      if (control && !handled && !isTypedIn(control.element)) control.show(value);
     }
   }
 
@@ -67,4 +68,10 @@ export class Controls {
     this.#controls.get(name)?.complain("");
     this.#onChange(name, value);
   }
+}
+
+/** Whether somebody may be half way through a number or a text here. @param {HTMLElement} element */
+function isTypedIn(element) {
+  const { activeElement } = document;
+  return activeElement !== null && element.contains(activeElement) && activeElement.matches("input[type=number], textarea");
 }

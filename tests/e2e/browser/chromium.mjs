@@ -65,19 +65,24 @@ export async function untilPainted(page) {
   return performance.now() - started;
 }
 
-/** Mean absolute difference, 0 to 255, between the source and the styled video; and their sizes. */
-export function difference(page) {
-  return page.evaluate(() => {
-    const styled = document.querySelector("#styled");
-    const read = (element) => {
-      const canvas = new OffscreenCanvas(96, 72);
-      const context = canvas.getContext("2d");
-      context.drawImage(element, 0, 0, 96, 72);
-      return context.getImageData(0, 0, 96, 72).data;
-    };
-    const [a, b] = [read(document.querySelector("#source-pane > *")), read(styled)];
-    return a.reduce((sum, value, index) => sum + Math.abs(value - b[index]), 0) / (a.length * 0.75);
-  });
+/** A thumbnail of what a selector shows, as flat RGBA. */
+export function grab(page, selector) {
+  return page.evaluate((selector) => {
+    const context = new OffscreenCanvas(96, 72).getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(document.querySelector(selector), 0, 0, 96, 72);
+    return [...context.getImageData(0, 0, 96, 72).data];
+  }, selector);
+}
+
+/** Mean absolute difference of two thumbnails, 0 to 255. */
+export function apart(a, b) {
+  return a.reduce((sum, value, index) => sum + Math.abs(value - b[index]), 0) / (a.length * 0.75); // alpha never differs
+}
+
+/** How far what comes back is from the source. */
+export async function difference(page) {
+  return apart(await grab(page, "#source-pane > *"), await grab(page, "#styled"));
 }
 
 /** The sum of one counter in the server's /metrics. */
