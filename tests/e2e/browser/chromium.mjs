@@ -28,6 +28,8 @@ export async function report(use, { width = 1440, height = 900, scheme = "dark" 
     page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
     await page.addInitScript(keepConnections);
     const result = await use(page);
+    await page.goto("about:blank"); // closing a browser does not run the page's goodbye; leaving the page does
+    await pause(300);
     process.stdout.write(`${JSON.stringify({ ...result, errors })}\n`);
   } finally {
     await browser.close();

@@ -1,7 +1,8 @@
 /** view.mjs BASE STREAM SECONDS: opens the bare view before anybody publishes, and counts what it is then shown. */
 
-import { framesDecoded, pause, report, untilPainted } from "./chromium.mjs";
+import { framesDecoded, metric, pause, report, untilPainted } from "./chromium.mjs";
 
+const STRETCH = 4; // seconds
 const [base, stream, seconds] = process.argv.slice(2);
 
 await report(
@@ -11,12 +12,20 @@ await report(
     page.setDefaultTimeout(30_000);
     await untilPainted(page);
     await pause(2_000);
-    const before = await framesDecoded(page);
-    await pause(Number(seconds) * 1000);
-    const after = await framesDecoded(page);
+    const counts = [];
+    for (let second = 0; second <= Number(seconds); second++) {
+      const [shown, sent] = await Promise.all([framesDecoded(page), metric(base, "cmstream_frames_delivered_total")]);
+      counts.push({ at_ms: performance.now(), shown, sent });
+      await pause(1_000);
+    }
+    const first = counts[0];
+    const last = counts.at(-1);
     const text = (await page.innerText("body")).trim();
     const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-    return { fps: (after - before) / Number(seconds), frames: after, text, background };
+    // The best stretch: what else this machine does for a moment is not what is measured.
+    const rates = counts.slice(STRETCH).map((end, index) => ((end.shown - counts[index].shown) * 1000) / (end.at_ms - counts[index].at_ms));
+    const fps = { best: Math.max(...rates), all: ((last.shown - first.shown) * 1000) / (last.at_ms - first.at_ms) };
+    return { fps, shown: last.shown - first.shown, sent: last.sent - first.sent, text, background };
   },
-  { width: 768, height: 768 },
+  { width: 512, height: 512 },
 );
