@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cmstream.models.base import Model
-from cmstream.training.measures import Scores, score
+from cmstream.training.measures import Scores, score, sitter
 from cmstream.training.painters import PAINTERS
 
 _CROPS = {"astronaut": (0, 512, 0, 512), "chelsea": (0, 300, 80, 380), "coffee": (0, 400, 100, 500)}
@@ -43,11 +43,12 @@ def exhibit(models: Mapping[str, Model], style: str, size_px: int, seed: int) ->
     rows: list[Row] = []
     strips: list[Tensor] = []
     for name, photograph in photographs(size_px):
-        pictures = [photograph]
+        subject = sitter(PAINTERS[style], photograph, seed)
+        pictures = [photograph, subject.paintings[0]]
         for label, model in models.items():
-            scores, output, painting = score(model, PAINTERS[style], photograph, seed)
+            scores, output = score(model, subject)
             rows.append(Row(name, label, scores))
-            pictures += [output] if len(pictures) > 1 else [painting, output]
+            pictures.append(output)
         strips.append(torch.cat(pictures, 3))
     sheet = ((torch.cat(strips, 2)[0].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
     return Exhibit(tuple(rows), sheet)

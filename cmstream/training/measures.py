@@ -40,11 +40,25 @@ def detail_energy(picture: Tensor) -> float:
     return float(_fine(picture).square().mean())
 
 
-def score(model: Model, painter: Painter, photograph: Tensor, seed: int) -> tuple[Scores, Tensor, Tensor]:
-    """Scores of `model` on one photograph [1,3,H,W], with its output and the painting of the first of two seeds."""
-    noise = [_noise(photograph, seed), _noise(photograph, seed + 1)]
-    paintings = [painter.paint(photograph, each) for each in noise]
-    outputs = [stylize(model, photograph, each) for each in noise]
+@dataclass(frozen=True, slots=True)
+class Sitter:
+    """A photograph [1,3,H,W], and what the painter makes of it with two seeds' noise; every model is held to these."""
+
+    photograph: Tensor
+    noise: tuple[Tensor, Tensor]
+    paintings: tuple[Tensor, Tensor]
+
+
+def sitter(painter: Painter, photograph: Tensor, seed: int) -> Sitter:
+    """`photograph` painted with `seed` and the next."""
+    first, second = _noise(photograph, seed), _noise(photograph, seed + 1)
+    return Sitter(photograph, (first, second), (painter.paint(photograph, first), painter.paint(photograph, second)))
+
+
+def score(model: Model, of: Sitter) -> tuple[Scores, Tensor]:
+    """Scores of `model`, and its output for the first seed."""
+    photograph, paintings = of.photograph, of.paintings
+    outputs = [stylize(model, photograph, each) for each in of.noise]
     scores = Scores(
         psnr_db=psnr_db(float((outputs[0] - paintings[0]).square().mean())),
         detail_ratio=detail_energy(outputs[0]) / detail_energy(paintings[0]),
@@ -52,7 +66,7 @@ def score(model: Model, painter: Painter, photograph: Tensor, seed: int) -> tupl
         edge_f1=edge_f1(outputs[0], photograph),
         diversity=_rms(outputs[0] - outputs[1]) / _rms(paintings[0] - paintings[1]),
     )
-    return scores, outputs[0], paintings[0]
+    return scores, outputs[0]
 
 
 def stylize(model: Model, src: Tensor, noise: Tensor) -> Tensor:

@@ -1,0 +1,31 @@
+"""Pairs small enough to make in every run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from cmstream.training.pairs import Pairs, Recipe, prepare_pairs
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    """These tensors are small: threads would only wait for each other, badly so on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="package")
+def recipe() -> Recipe:
+    return Recipe(count=20, size_px=112, seed=5)
+
+
+@pytest.fixture(scope="package")
+def pairs(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, one_thread: None) -> Pairs:
+    folder: Path = tmp_path_factory.mktemp("training") / "pairs"
+    return prepare_pairs(folder, recipe, lambda done, total: None)

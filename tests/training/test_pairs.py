@@ -1,0 +1,78 @@
+"""The cache of training pairs: made once, the same from the same recipe, refused when it is another's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Generator
+
+from cmstream.core.errors import InvalidInput
+from cmstream.training.painters import PAINTERS
+from cmstream.training.pairs import Pairs, Recipe, open_pairs, prepare_pairs
+
+
+def _ignore(done: int, total: int) -> None:
+    pass
+
+
+def test_the_same_recipe_makes_the_same_pairs_and_another_seed_others(pairs: Pairs, recipe: Recipe, tmp_path: Path) -> None:
+    again = prepare_pairs(tmp_path / "again", recipe, _ignore)
+    for name in ("scenes", "noise", "paintings"):
+        assert np.array_equal(getattr(again, name), getattr(pairs, name))
+    other = prepare_pairs(tmp_path / "other", replace(recipe, count=16, seed=6), _ignore)
+    assert not np.array_equal(other.scenes[:16], pairs.scenes[:16])
+
+
+def test_a_painting_is_that_of_its_scene_and_noise(pairs: Pairs) -> None:
+    src = torch.from_numpy(pairs.scenes[:2].astype(np.float32)) / 127.5 - 1
+    noise = torch.from_numpy(pairs.noise[:2].astype(np.float32))
+    painting = PAINTERS["oil"].paint(src, noise)
+    assert float((painting - (torch.from_numpy(pairs.paintings[:2].astype(np.float32)) / 127.5 - 1)).abs().max()) < 0.02
+
+
+def test_crops_of_the_three_are_of_the_same_place(pairs: Pairs) -> None:
+    batch = pairs.sample(4, 112, Generator().manual_seed(0))
+    rows = torch.randint(0, 20, (4,), generator=Generator().manual_seed(0)).tolist()
+    for index, row in enumerate(rows):
+        assert np.array_equal(batch.noise[index].numpy(), pairs.noise[row].astype(np.float32))
+    crops = pairs.sample(4, 64, Generator().manual_seed(1))
+    assert crops.src.shape == crops.noise.shape == crops.painting.shape == (4, 3, 64, 64)
+    assert float(crops.src.abs().max()) <= 1
+    # The painting's tones are the source's: a crop from elsewhere would not correlate.
+    assert float(torch.corrcoef(torch.stack([crops.src.flatten(), crops.painting.flatten()]))[0, 1]) > 0.8
+
+
+def test_progress_is_told_and_an_interrupted_rendering_leaves_nothing(tmp_path: Path, recipe: Recipe) -> None:
+    told: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        told.append((done, total))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_pairs(tmp_path / "pairs", recipe, stop)
+    assert told == [(16, 20)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_something_else_is_refused_and_kept(tmp_path: Path, recipe: Recipe, pairs: Pairs) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InvalidInput, match="--cache"):
+        prepare_pairs(tmp_path, recipe, _ignore)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_pairs_of_another_recipe_are_refused(pairs: Pairs, recipe: Recipe, tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    prepare_pairs(folder, replace(recipe, count=16), _ignore)
+    with pytest.raises(InvalidInput, match="holds other training pairs"):
+        open_pairs(folder, recipe)
+
+
+def test_sigma_data_is_the_paintings_spread(pairs: Pairs) -> None:
+    assert pairs.sigma_data() == pytest.approx((np.asarray(pairs.paintings).astype(np.float64) / 127.5).std(), rel=1e-4)
+    assert 0.3 < pairs.sigma_data() < 0.7

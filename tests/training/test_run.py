@@ -1,0 +1,64 @@
+"""`cmstream train`, from the command line to the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cmstream.cli.app import run
+from cmstream.models.weights import load_painter, read_tensors
+
+
+def _train(folder: Path, *more: str) -> int:
+    out = folder / "mine.safetensors"
+    small = ["--scenes", "16", "--batch", "2", "--cache", str(folder / "pairs"), "--threads", "1"]
+    return run(["train", "--out", str(out), *small, *more])
+
+
+def test_it_trains_writes_a_model_and_goes_on_with_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _train(tmp_path, "--steps", "2") == 0
+    assert "after 2 steps" in capsys.readouterr().out
+    assert load_painter(tmp_path / "mine.safetensors").spec.styles == ("oil",)
+    assert _train(tmp_path, "--steps", "4") == 1
+    assert "--resume" in capsys.readouterr().err
+    assert _train(tmp_path, "--steps", "4", "--resume") == 0
+    assert "after 4 steps" in capsys.readouterr().out
+    assert read_tensors(tmp_path / "mine.safetensors").metadata["steps"] == "4"
+    assert _train(tmp_path, "--steps", "4", "--resume") == 0
+    assert "over already" in capsys.readouterr().out
+
+
+def test_the_baseline_knows_that_it_has_no_noise(tmp_path: Path) -> None:
+    assert _train(tmp_path, "--steps", "1", "--objective", "regression") == 0
+    assert not load_painter(tmp_path / "mine.safetensors").config.uses_noise
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--objective", "magic"], "consistency, regression"),
+        (["--style", "crayon"], "choose from oil"),
+        (["--resume"], "nothing to resume"),
+    ],
+)
+def test_an_impossible_order_is_one_clear_line_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    assert _train(tmp_path, "--steps", "1", *arguments) == 1
+    error = capsys.readouterr().err
+    assert told in error
+    assert len(error.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_output_must_be_safetensors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "--out", str(tmp_path / "model.pt"), "--steps", "1"]) == 1
+    assert "must end in .safetensors" in capsys.readouterr().err
+
+
+def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "cmstream train --out" in shown
+    assert "--resume" in shown
