@@ -5,8 +5,8 @@ VENV := .venv
 STAMP := $(VENV)/.ready
 # `make gpu PYTHON=python3` runs with packages that are already installed, and installs nothing.
 PYTHON ?= $(VENV)/bin/python
-# More arguments for pip. Without an NVIDIA GPU, PyTorch's CPU index saves gigabytes:
-#   make setup PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+# More arguments for pip. Without an NVIDIA GPU, the CPU index that pytorch.org names saves gigabytes:
+#   make setup PIP_ARGS="--extra-index-url ADDRESS"
 PIP_ARGS ?=
 # More arguments for the command itself: make run ARGS="--http-port 9000", make test ARGS="-k settings".
 ARGS ?=
