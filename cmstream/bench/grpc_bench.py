@@ -107,6 +107,7 @@ async def _echo() -> AsyncIterator[Echo]:
             call = open_call()
             yield call
             await call.done_writing()
+            await call.code()  # let the call end by itself, or gRPC logs that it was cut off
     finally:
         await server.stop(grace=None)
 

@@ -61,7 +61,7 @@ def _print_tables(report: Report) -> None:
         console.print(_table(("size", "frames/s", "p50", "p95", "p99", *(f"{stage} p50" for stage in first.stages_ms)), rows))
     if report.grpc:
         console.print(
-            "\ngRPC over loopback: raw RGB, one frame in flight, ms a round trip, beside a bare echo of the same bytes"
+            "\ngRPC, client and server in one process: raw RGB, one frame in flight, ms a round trip, beside a bare echo"
         )
         trips = [
             (f"{one.engine} {_size(one)}", *_three(one.round_trip_ms), one.echo_ms.p50, one.ratio_p50) for one in report.grpc
