@@ -67,7 +67,7 @@ class StreamSettings(Section):
     max_streams: int = Field(16, ge=1, le=1024, description="Streams at once; the next one is refused.")
     max_viewers: int = Field(64, ge=1, le=4096, description="Viewers at once, over all streams.")
     budget_ms: int = Field(150, ge=10, le=5000, description="Latency budget of a frame; orders the scheduler's choices.")
-    linger_s: float = Field(10.0, ge=0, le=3600, description="How long a stream without publisher keeps viewers and parameters.")
+    linger_s: float = Field(10.0, ge=0, le=3600, description="How long a stream without publisher is kept.")
 
 
 class RtcSettings(Section):

@@ -32,7 +32,7 @@ def test_half_way_is_half_of_each_style_and_strength() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.floats(0, 1)), min_size=1, max_size=12))
-def test_however_often_it_is_interrupted_the_noise_stays_of_unit_variance_and_few_seeds(changes: list[tuple[int, float]]) -> None:
+def test_however_often_it_is_interrupted_the_noise_keeps_unit_variance_and_few_seeds(changes: list[tuple[int, float]]) -> None:
     look = look_of(DEFAULT)
     for seed, part in changes:
         params = apply_patch(SPECS, DEFAULT, {"seed": seed, "transition_ms": 100})

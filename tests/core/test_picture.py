@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -115,7 +116,9 @@ def test_a_png_of_20000_px_is_refused_by_its_header_without_taking_memory() -> N
         "try: decode_picture(data)\n"
         "except InvalidFrame as error: print(error, 'cv2' in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], input=png_of(20_000, 20_000), capture_output=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # the same cmstream, wheel or checkout
+    command = [sys.executable, "-P", "-c", script]
+    done = subprocess.run(command, env=environment, input=png_of(20_000, 20_000), capture_output=True, check=True)
     said = done.stdout.decode().strip()
     assert "20000×20000" in said
     assert said.endswith("False")  # refused before OpenCV was even loaded

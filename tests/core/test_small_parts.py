@@ -75,6 +75,6 @@ def test_the_median_forgets_what_is_old() -> None:
     "bad",
     [np.zeros((32, 32), np.uint8), np.zeros((32, 32, 4), np.uint8), np.zeros((32, 32, 3)), np.zeros((8, 32, 3), np.uint8)],
 )
-def test_an_array_that_is_no_frame_is_refused(bad: np.ndarray) -> None:  # type: ignore[type-arg]  # any dtype on purpose
+def test_an_array_that_is_no_frame_is_refused(bad: np.ndarray) -> None:
     with pytest.raises(InvalidFrame):
         check_rgb(bad)

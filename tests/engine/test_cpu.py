@@ -16,8 +16,7 @@ from cmstream.engine.base import EngineInput, bucket_for
 from cmstream.engine.build import resolve_device
 from cmstream.engine.cpu import CpuEngine
 from cmstream.models.config import PainterConfig
-from cmstream.models.painter import PainterModel
-from cmstream.models.painter import PainterNet
+from cmstream.models.painter import PainterModel, PainterNet
 
 
 def small_painter() -> PainterModel:

@@ -8,6 +8,7 @@
 | only H264 baseline is accepted | Main and High are received too |
 | encoders share the loop's default executor | encoders run on the pool they are given |
 | ICE gathers on every interface | on the addresses in `ice_hosts`, where set |
+| stopping a receiver joins its decoder thread on the event loop | the thread is told to end and not waited for |
 """
 
 from __future__ import annotations
@@ -200,8 +201,15 @@ def apply() -> None:
     _check()
     aiortc.rtcrtpreceiver.JitterBuffer = MarkerJitterBuffer  # type: ignore[attr-defined]  # patched on purpose
     aiortc.rtcrtpsender.get_encoder = low_latency_encoder  # type: ignore[attr-defined]  # patched on purpose
+    aiortc.rtcrtpreceiver.RTCRtpReceiver._RTCRtpReceiver__stop_decoder = _stop_decoder  # type: ignore[attr-defined]  # private
     aioice.ice.get_host_addresses = _host_addresses
     _accept_profiles()
+
+
+def _stop_decoder(receiver: Any) -> None:
+    if receiver._RTCRtpReceiver__decoder_thread is not None:
+        receiver._RTCRtpReceiver__decoder_queue.put(None)
+        receiver._RTCRtpReceiver__decoder_thread = None
 
 
 def _host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
@@ -232,7 +240,9 @@ def _check() -> None:
         == ["self", "sequence_number"],
         "H264Encoder._encode_frame": list(inspect.signature(H264Encoder._encode_frame).parameters)
         == ["self", "frame", "force_keyframe"],
-        "RTCRtpSender.__loop": "self.__loop.run_in_executor(" in inspect.getsource(RTCRtpSender),
+        "RTCRtpSender.__loop": {"_RTCRtpSender__loop", "run_in_executor"}
+        <= set(RTCRtpSender._next_encoded_frame.__code__.co_names),
+        "RTCRtpReceiver.__stop_decoder": hasattr(aiortc.rtcrtpreceiver.RTCRtpReceiver, "_RTCRtpReceiver__stop_decoder"),
         "rtcrtpreceiver.JitterBuffer": hasattr(aiortc.rtcrtpreceiver, "JitterBuffer"),
         "rtcrtpsender.get_encoder": hasattr(aiortc.rtcrtpsender, "get_encoder"),
         "aioice get_host_addresses": _takes(_gather_all, "use_ipv4", "use_ipv6"),

@@ -51,7 +51,7 @@ class Peer:
             await self.connection.setLocalDescription(await self.connection.createAnswer())
         except (OperationError, InvalidAccessError, InvalidStateError) as error:
             raise InvalidOffer(f"the offer cannot be answered: {error}; H264 or VP8 video is needed", parsed=True) from error
-        except (ValueError, AssertionError, IndexError, KeyError, AttributeError, TypeError) as error:
+        except Exception as error:  # a hostile offer that parses can still fail anywhere inside aiortc
             log.debug("offer refused", exc_info=True)
             raise InvalidOffer(f"the offer cannot be used: {type(error).__name__} {str(error)[:120]}", parsed=True) from error
         self.answer_sdp = self.connection.localDescription.sdp
