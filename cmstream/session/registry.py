@@ -16,7 +16,16 @@ from cmstream.session.session import Session, StreamLimits
 from cmstream.session.state import State
 from cmstream.settings import Settings
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+_NAME = re.compile(NAME_PATTERN)
+
+
+def check_name(name: str) -> None:
+    """Raises InvalidInput for what cannot name a stream."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name[:80]!r} cannot name a stream; use up to 64 letters, digits, '.', '_' or '-', a letter or digit first"
+        )
 
 
 class Registry:
@@ -110,10 +119,7 @@ class Registry:
     def _admit(self, name: str) -> None:
         if self.draining:
             raise Unavailable("the server is shutting down; connect again when it is back")
-        if not _NAME.fullmatch(name):
-            raise InvalidInput(
-                f"{name[:80]!r} cannot name a stream; use up to 64 letters, digits, '.', '_' or '-', a letter or digit first"
-            )
+        check_name(name)
         limit = self._settings.streams.max_streams
         if len(self._sessions) >= limit:
             raise ResourceExhausted(f"the server has its {limit} streams (streams.max_streams); end one or try again later")

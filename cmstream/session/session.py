@@ -66,6 +66,7 @@ class Session:
         self.state = State.NEW
         self.params = default_params(specs)
         self.publisher: Publisher | None = None
+        self.reason = ""  # why, once closed
         self._specs = specs
         self._limits = limits
         self._scheduler = scheduler
@@ -149,6 +150,7 @@ class Session:
         if self.state is State.CLOSED:
             return
         self.state = next_state(self.state, Event.CLOSE)
+        self.reason = reason
         if self.publisher is not None:
             self.publisher.close(reason)
         for subscription in tuple(self._subscriptions):

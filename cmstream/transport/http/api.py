@@ -64,7 +64,10 @@ async def _model(request: web.Request) -> web.Response:
 
 
 async def _openapi(request: web.Request) -> web.Response:
-    return web.json_response(document(json_schema(context_of(request).registry.specs)))
+    registry = context_of(request).registry
+    # While the model loads, its parameters are not known yet; everything else is.
+    parameters = json_schema(registry.specs) if context_of(request).ready() else {"type": "object"}
+    return web.json_response(document(parameters))
 
 
 async def _healthz(request: web.Request) -> web.Response:
@@ -84,6 +87,11 @@ async def _metrics(request: web.Request) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
+def _integer(digits: str) -> float:
+    """A float beyond 19 digits: no parameter is that large, and an int may be too large for any arithmetic on it."""
+    return int(digits) if len(digits) < 20 else float(digits)
+
+
 async def _object(request: web.Request) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="send the parameters as application/json")
@@ -93,7 +101,7 @@ async def _object(request: web.Request) -> dict[str, Any]:
     if len(body) > MAX_BODY_BYTES:
         raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
     try:
-        value = json.loads(body)
+        value = json.loads(body, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise InvalidInput("the body is not JSON; send an object of parameters") from error
     if not isinstance(value, dict):

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from aiohttp import web
 
 import cmstream
 
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png"}
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml; charset=utf-8",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+}
 
 
 def folder() -> Path:
@@ -20,7 +28,7 @@ def folder() -> Path:
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module."""
+    """The routes of this module. Lists a folder, so call it off the event loop."""
     files = _Files(folder().resolve())
     return [
         web.get("/", files.page("index.html")),
@@ -29,14 +37,17 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+def _files(root: Path) -> Iterator[Path]:
+    for folder_name, folders, names in os.walk(root):
+        # In a checkout this folder holds thousands of files of the development tools; it is not even entered.
+        folders[:] = [name for name in folders if name != "node_modules"]
+        yield from (Path(folder_name, name) for name in names)
+
+
 class _Files:
     def __init__(self, root: Path) -> None:
         # Listed once: a request can only name what is here, so no path it sends ever reaches the file system.
-        self._known = {
-            path.relative_to(root).as_posix(): path
-            for path in root.rglob("*")
-            if path.suffix in TYPES and path.is_file() and "node_modules" not in path.parts
-        }
+        self._known = {path.relative_to(root).as_posix(): path for path in _files(root) if path.suffix in TYPES}
 
     def page(self, name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
@@ -51,5 +62,5 @@ class _Files:
         path = self._known.get(name)
         if path is None:
             raise web.HTTPNotFound
-        headers = {"Content-Type": f"{TYPES[path.suffix]}; charset=utf-8", "Cache-Control": "no-cache"}
+        headers = {"Content-Type": TYPES[path.suffix], "Cache-Control": "no-cache"}
         return web.FileResponse(path, headers=headers)

@@ -11,13 +11,14 @@ from aiohttp import web
 from cmstream.core.clock import Clock
 from cmstream.core.metrics import Metrics
 from cmstream.session.registry import Registry
+from cmstream.session.watch import Watch
 from cmstream.settings import Settings
 from cmstream.transport.rtc.peers import Peers
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Everything a route may use; `stopping` ends open event streams."""
+    """Everything a route may use. To end open event streams, set `stopping` and wake the `watches` they wait on."""
 
     settings: Settings
     registry: Registry
@@ -26,6 +27,7 @@ class Context:
     peers: Peers
     ready: Callable[[], bool]
     stopping: asyncio.Event
+    watches: set[Watch]
 
 
 CONTEXT = web.AppKey("context", Context)

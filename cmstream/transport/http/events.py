@@ -1,22 +1,31 @@
-"""Server-sent events of one stream: `stats` once a second and at every change, `closed` at the end (HTML Standard, 9.2)."""
+"""Server-sent events of one stream (HTML Standard, 9.2).
+
+`stats` once a second and at every change, `draining` once the stream drains, `closed` with the reason at the end.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 from aiohttp import web
 
 from cmstream.session.session import Session
+from cmstream.session.state import State
+from cmstream.session.watch import Watch
 from cmstream.transport.http.context import context_of
 
+log = logging.getLogger(__name__)
+
 PERIOD_S = 1.0
+STALL_S = 10.0  # a reader that takes nothing for so long is cut off
 
 
 def routes() -> list[web.RouteDef]:
     """The routes of this module."""
-    return [web.get("/api/v1/streams/{stream}/events", _events)]
+    return [web.get("/api/v1/streams/{stream}/events", _events, allow_head=False)]  # a HEAD would never end
 
 
 async def _events(request: web.Request) -> web.StreamResponse:
@@ -24,19 +33,43 @@ async def _events(request: web.Request) -> web.StreamResponse:
     session = context.registry.get(request.match_info["stream"])
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
     await response.prepare(request)
-    try:
-        await _tell(response, session, context.stopping)
-    except ConnectionError:
-        pass  # the reader left, which is how event streams end
+    with session.watch() as watch:
+        context.watches.add(watch)
+        try:
+            await _tell(response, session, watch, context.stopping)
+        except ConnectionError:
+            pass  # the reader left, which is how event streams end
+        except TimeoutError:
+            log.info("stream %s: an event reader stalled for %g s and is cut off", session.name, STALL_S)
+            _abort(request)
+        except asyncio.CancelledError:
+            _abort(request)
+            raise
+        finally:
+            context.watches.discard(watch)
     return response
 
 
-async def _tell(response: web.StreamResponse, session: Session, stopping: asyncio.Event) -> None:
-    with session.watch() as watch:
-        while not (watch.closed or stopping.is_set()):
-            await response.write(_event("stats", session.snapshot()))
-            await watch.changed(PERIOD_S)
-    await response.write(_event("closed", {"name": session.name, "state": session.state.value}))
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()  # a plain close would wait for the reader to take what is buffered
+
+
+async def _tell(response: web.StreamResponse, session: Session, watch: Watch, stopping: asyncio.Event) -> None:
+    told_draining = False
+    while not (watch.closed or stopping.is_set()):
+        if session.state is State.DRAINING and not told_draining:
+            told_draining = True
+            await _send(response, "draining", {"name": session.name})
+        await _send(response, "stats", session.snapshot())
+        await watch.changed(PERIOD_S)
+    reason = session.reason or "the server is shutting down"
+    await _send(response, "closed", {"name": session.name, "state": session.state.value, "reason": reason})
+
+
+async def _send(response: web.StreamResponse, kind: str, data: dict[str, Any]) -> None:
+    async with asyncio.timeout(STALL_S):
+        await response.write(_event(kind, data))
 
 
 def _event(kind: str, data: dict[str, Any]) -> bytes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from cmstream.core.errors import Unauthenticated
+from cmstream.core.errors import InvalidInput, Unauthenticated
 from cmstream.settings import is_loopback
 from cmstream.transport.http.context import context_of
 from cmstream.transport.http.problem import problem
@@ -21,17 +21,19 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": (
         "default-src 'self'; media-src 'self' blob:; img-src 'self' data: blob:; style-src 'self'; script-src 'self'; "
-        "connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'"
+        "connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
     ),
 }
 
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse before anything is read of the body. Raises Unauthenticated."""
+    """Refuse before anything is read of the body. Raises InvalidInput or Unauthenticated."""
     refusal = _foreign_host(request) or _foreign_origin(request)
     if refusal is not None:
         return refusal
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        return web.Response(status=204)  # a preflight (Fetch, 4.8), on any route; `finish_headers` says who is allowed
     if not _is_open(request):
         _check_token(request)
     return await handler(request)
@@ -41,11 +43,13 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
     """Security headers on everything, CORS only for allowed origins. An on_response_prepare signal."""
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
-    origin = request.headers.get("Origin")
-    if origin is not None and origin in context_of(request).settings.http.allowed_origins:
+    response.headers["Server"] = "cmstream"  # not the versions of what it runs on
+    origin, allowed = request.headers.get("Origin"), context_of(request).settings.http.allowed_origins
+    if allowed:
+        response.headers["Vary"] = "Origin"  # also on answers to others, or a cache would hand them on
+    if origin is not None and origin in allowed:
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Expose-Headers"] = "Location, Link, Retry-After"
-        response.headers["Vary"] = "Origin"
         if request.method == "OPTIONS":
             response.headers["Access-Control-Allow-Methods"] = "GET, POST, PATCH, DELETE, OPTIONS"
             response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-Match"
@@ -55,8 +59,8 @@ def _foreign_host(request: web.Request) -> web.Response | None:
     listens_on = context_of(request).settings.http.host
     if not is_loopback(listens_on):
         return None
-    host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    if is_loopback(host) or host == listens_on:
+    host = _split("Host", f"//{request.headers.get('Host', '')}").hostname or ""
+    if is_loopback(host) or host == listens_on.strip("[]").lower():
         return None
     return problem(403, f"the host {host[:80]!r} is not this server's; open it as http://127.0.0.1 or http://localhost")
 
@@ -65,9 +69,17 @@ def _foreign_origin(request: web.Request) -> web.Response | None:
     origin = request.headers.get("Origin")
     if request.method in SAFE_METHODS or origin is None or origin in context_of(request).settings.http.allowed_origins:
         return None
-    if urlsplit(origin).netloc == request.headers.get("Host"):
+    netloc = _split("Origin", origin).netloc
+    if netloc and netloc == request.headers.get("Host"):
         return None
     return problem(403, f"pages of {origin[:80]!r} may not call this server; add the origin to http.allowed_origins")
+
+
+def _split(header: str, url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:  # a bracket that is never closed
+        raise InvalidInput(f"the {header} header is malformed") from error
 
 
 def _is_open(request: web.Request) -> bool:
@@ -84,5 +96,6 @@ def _check_token(request: web.Request) -> None:
     if scheme.lower() != "bearer":
         # Players and EventSource cannot set headers; a reading request may carry the token in its address.
         sent = request.query.get("token", "") if request.method in SAFE_METHODS else ""
-    if not hmac.compare_digest(sent.strip().encode(), token.get_secret_value().encode()):
+    # Header bytes that are not UTF-8 arrive as lone surrogates.
+    if not hmac.compare_digest(sent.strip().encode(errors="surrogateescape"), token.get_secret_value().strip().encode()):
         raise Unauthenticated("this server asks for a token; send it as 'Authorization: Bearer …'")

@@ -5,10 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import cmstream
+from cmstream.session.registry import NAME_PATTERN
 
-_STREAM = {"name": "stream", "in": "path", "required": True, "schema": {"type": "string", "maxLength": 64}}
+_STREAM = {"name": "stream", "in": "path", "required": True, "schema": {"type": "string", "pattern": NAME_PATTERN}}
 _SESSION = {"name": "session", "in": "path", "required": True, "schema": {"type": "string"}}
-_PROBLEM = {"description": "RFC 9457 problem", "content": {"application/problem+json": {"schema": {"type": "object"}}}}
+_PROBLEM_BODY = {
+    "description": "What went wrong and what to do (RFC 9457)",
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
+                    "errors": {"type": "object", "additionalProperties": {"type": "string"}},
+                },
+            }
+        }
+    },
+}
+_PROBLEM = {"$ref": "#/components/responses/Problem"}
 _TEXT = {"schema": {"type": "string"}}
 
 
@@ -17,9 +36,11 @@ def document(parameters: dict[str, Any]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "cmstream", "version": cmstream.__version__, "license": {"name": "Apache-2.0"}},
+        "security": [{"bearer": []}, {}],  # a token where the server has one
         "components": {
             "schemas": {"Parameters": parameters},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "responses": {"Problem": _PROBLEM_BODY},
         },
         "paths": {**_negotiation("whip", "publish"), **_negotiation("whep", "view"), **_streams(), **_operations()},
     }
@@ -32,10 +53,11 @@ def _negotiation(prefix: str, verb: str) -> dict[str, Any]:
         f"/{prefix}/{{stream}}": {
             "parameters": [_STREAM],
             "post": {
-                "summary": f"Offer to {verb}",
+                "summary": f"Offer to {verb}; the session's URL is in Location",
                 "requestBody": {"required": True, "content": sdp},
                 "responses": {"201": {"description": "The answer", "content": sdp}, **dict.fromkeys(codes, _PROBLEM)},
             },
+            "options": _options("What can be posted", "Accept-Post"),
         },
         f"/{prefix}/{{stream}}/{{session}}": {
             "parameters": [_STREAM, _SESSION],
@@ -44,9 +66,15 @@ def _negotiation(prefix: str, verb: str) -> dict[str, Any]:
                 "requestBody": {"required": True, "content": {"application/trickle-ice-sdpfrag": _TEXT}},
                 "responses": {"204": {"description": "Taken"}, **dict.fromkeys(("400", "404", "415", "422"), _PROBLEM)},
             },
+            "options": _options("What can be patched", "Accept-Patch"),
             "delete": {"summary": "End the session", "responses": {"200": {"description": "Ended"}, "404": _PROBLEM}},
         },
     }
+
+
+def _options(summary: str, header: str) -> dict[str, Any]:
+    answer = {"description": f"Named in {header}", "headers": {header: _TEXT}}
+    return {"summary": summary, "security": [{}], "responses": {"204": answer}}
 
 
 def _streams() -> dict[str, Any]:

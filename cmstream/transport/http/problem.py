@@ -39,7 +39,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return problem(error.status, error.text if error.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE else None, headers=allow)
+        return problem(error.status, _advice(request, error), headers=allow)
     except Exception:
         context_of(request).metrics.errors.labels("http_internal").inc()
         log.exception("%s %s failed", request.method, request.path)
@@ -55,6 +55,18 @@ def problem(
     if errors is not None:
         body["errors"] = errors
     return web.Response(status=status, text=json.dumps(body), content_type="application/problem+json", headers=headers)
+
+
+def _advice(request: web.Request, error: web.HTTPException) -> str | None:
+    match error:
+        case web.HTTPMethodNotAllowed():
+            return f"{request.method[:16]} is not possible here; use {', '.join(sorted(error.allowed_methods))}"
+        case web.HTTPRequestEntityTooLarge():
+            return error.text
+        case web.HTTPNotFound():
+            return f"there is nothing at {request.path[:80]!r}; GET /api/v1/openapi.json lists what is here"
+        case _:
+            return error.text
 
 
 def _of_ours(request: web.Request, error: CmstreamError) -> web.Response:

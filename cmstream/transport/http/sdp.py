@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from cmstream.core.errors import InvalidOffer
+from cmstream.session.registry import check_name
 from cmstream.transport.http.context import Context, context_of
 from cmstream.transport.http.problem import problem
 from cmstream.transport.rtc.offer import MAX_SDP_BYTES
@@ -40,6 +41,7 @@ class SdpEndpoint:
         if request.content_type != SDP:
             return problem(415, f"send the offer as {SDP}", headers={"Accept-Post": SDP})
         context, stream = context_of(request), request.match_info["stream"]
+        check_name(stream)
         offer = await _text(request)
         peer = await self._negotiate(context, stream, offer)
         response = web.Response(status=201, text=peer.answer_sdp, content_type=SDP)
@@ -91,5 +93,10 @@ def _link(url: str) -> str:
     link = f'<{scheme}:{host}>; rel="ice-server"'
     if at:
         user, _, secret = (unquote(part) for part in credentials.partition(":"))
-        link += f'; username="{user}"; credential="{secret}"; credential-type="password"'
+        link += f'; username="{_quoted(user)}"; credential="{_quoted(secret)}"; credential-type="password"'
     return link
+
+
+def _quoted(text: str) -> str:
+    """For inside a quoted string (RFC 9110, 5.6.4)."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')

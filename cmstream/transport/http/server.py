@@ -11,6 +11,7 @@ from cmstream.core.clock import Clock
 from cmstream.core.errors import ConfigurationError
 from cmstream.core.metrics import Metrics
 from cmstream.session.registry import Registry
+from cmstream.session.watch import Watch
 from cmstream.settings import Settings
 from cmstream.transport.http import api, console, events, sdp
 from cmstream.transport.http.context import CONTEXT, Context
@@ -19,7 +20,7 @@ from cmstream.transport.http.problem import problems
 from cmstream.transport.rtc.offer import MAX_SDP_BYTES
 from cmstream.transport.rtc.peers import Peers
 
-SHUTDOWN_S = 1.0
+SHUTDOWN_S = 0.3  # for requests in flight, which aiohttp may grant twice; event streams end at once
 
 
 class HttpServer:
@@ -38,24 +39,29 @@ class HttpServer:
         self._stopping = asyncio.Event()
         self.address = ""
         app = web.Application(middlewares=[problems, guard], client_max_size=MAX_SDP_BYTES)
-        app[CONTEXT] = Context(settings, registry, metrics, clock, peers, ready, self._stopping)
+        self._watches: set[Watch] = set()
+        app[CONTEXT] = Context(settings, registry, metrics, clock, peers, ready, self._stopping, self._watches)
         app.on_response_prepare.append(finish_headers)
-        for routes in (api.routes(), events.routes(), sdp.whip().routes(), sdp.whep().routes(), console.routes()):
+        for routes in (api.routes(), events.routes(), sdp.whip().routes(), sdp.whep().routes()):
             app.add_routes(routes)
+        self._app = app
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True)
 
     def __repr__(self) -> str:
         return f"<HttpServer {self.address or 'not started'}>"
 
     async def start(self) -> None:
-        """Listen. Raises ConfigurationError when the address cannot be bound."""
+        """Listen. Raises ConfigurationError when the address cannot be bound; then nothing stays open."""
+        self._app.add_routes(await asyncio.to_thread(console.routes))
         await self._runner.setup()
-        host, port = self._settings.host, self._settings.port
+        host, port = self._settings.host.strip("[]"), self._settings.port
         try:
-            await web.TCPSite(self._runner, host.strip("[]"), port).start()
-        except OSError as error:
+            await web.TCPSite(self._runner, host, port).start()
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA cannot express
+            await self.close()
+            why = getattr(error, "strerror", None) or error
             raise ConfigurationError(
-                f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --http-port, or 0 for a free one"
+                f"cannot listen on {host}:{port}: {why}; choose another --http-port, or 0 for a free one"
             ) from error
         shown = f"[{host}]" if ":" in host else host
         self.address = f"http://{shown}:{self._runner.addresses[0][1]}"
@@ -63,4 +69,6 @@ class HttpServer:
     async def close(self) -> None:
         """Stop listening and end what is open. Closing twice is fine."""
         self._stopping.set()
+        for watch in tuple(self._watches):
+            watch.notify()
         await self._runner.cleanup()

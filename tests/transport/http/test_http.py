@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -19,18 +15,8 @@ from cmstream.engine.fake import FakeEngine
 from cmstream.server import Server
 from cmstream.settings import AuthSettings, GrpcSettings, HttpSettings, RtcSettings, Settings
 from tests.session.stage import push
+from tests.transport.http.serving import SDP, next_event, serving
 from tests.transport.rtc.media import ColourTrack, client, offer_of
-
-SDP = {"Content-Type": "application/sdp"}
-
-
-@asynccontextmanager
-async def serving(**changes: Any) -> AsyncIterator[tuple[Server, ClientSession]]:
-    """A server on free ports, and a client of its HTTP side."""
-    http = changes.pop("http", HttpSettings(port=0))
-    wanted = Settings(http=http, grpc=GrpcSettings(port=0), **changes)
-    async with Server(wanted, engine=FakeEngine()) as server, ClientSession(server.http_address) as http_client:
-        yield server, http_client
 
 
 @pytest.mark.parametrize(
@@ -203,13 +189,13 @@ async def test_events_tell_the_figures_the_changes_and_the_end() -> None:
         session = server.registry.open("cam")
         async with http.get("/api/v1/streams/cam/events") as answer:
             assert answer.content_type == "text/event-stream"
-            kind, stats = await _event(answer.content)
+            kind, stats = await next_event(answer.content)
             assert (kind, stats["params"]["strength"]) == ("stats", 1.0)
             session.update({"strength": 0.25})
-            kind, stats = await asyncio.wait_for(_event(answer.content), 0.5)
+            kind, stats = await asyncio.wait_for(next_event(answer.content), 0.5)
             assert (kind, stats["params"]["strength"]) == ("stats", 0.25)
             server.registry.close("cam")
-            kind, _ = await asyncio.wait_for(_event(answer.content), 0.5)
+            kind, _ = await asyncio.wait_for(next_event(answer.content), 0.5)
             assert kind == "closed"
 
 
@@ -218,12 +204,12 @@ async def test_an_open_event_stream_does_not_hold_up_the_end() -> None:
     async with serving() as (server, http):
         server.registry.open("cam")
         async with http.get("/api/v1/streams/cam/events") as answer:
-            await _event(answer.content)
+            await next_event(answer.content)
             start_s = loop.time()
             await server.drain()
             kind = ""
             while kind != "closed":
-                kind, _ = await _event(answer.content)
+                kind, _ = await next_event(answer.content)
     assert loop.time() - start_s < 3
 
 
@@ -266,10 +252,3 @@ async def test_a_port_in_use_is_one_clear_error_and_nothing_stays_open() -> None
 def test_nothing_listens_beyond_loopback_without_a_token() -> None:
     with pytest.raises(ConfigurationError, match="TOKEN"):
         Server(Settings(http=HttpSettings(host="0.0.0.0")))
-
-
-async def _event(stream: Any) -> tuple[str, dict[str, Any]]:
-    kind = (await stream.readline()).decode().removeprefix("event: ").strip()
-    data = (await stream.readline()).decode().removeprefix("data: ")
-    await stream.readline()
-    return kind, json.loads(data)
