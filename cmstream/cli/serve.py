@@ -43,6 +43,7 @@ def serve(
     )
     check_exposure(settings)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aioice").setLevel(logging.WARNING)  # it tells every connectivity check at INFO
     asyncio.run(_serve(settings))
 
 
