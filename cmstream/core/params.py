@@ -132,7 +132,8 @@ def _number(spec: ParameterSpec, value: JsonValue) -> float:
     assert spec.maximum is not None
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not good or not spec.minimum <= value <= spec.maximum:
-        raise ValueError(f"must be a number from {spec.minimum:.15g} to {spec.maximum:.15g}")
+        sort = "whole number" if spec.kind == "integer" else "number"
+        raise ValueError(f"must be a {sort} from {spec.minimum:.15g} to {spec.maximum:.15g}")
     return float(value)
 
 
