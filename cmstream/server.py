@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 
 from cmstream.core.clock import Clock, MonotonicClock
+from cmstream.core.memory import keep_freed_memory
 from cmstream.core.metrics import Metrics
 from cmstream.engine.base import Engine
 from cmstream.scheduler.scheduler import Scheduler
@@ -96,6 +97,7 @@ class Server:
             log.warning("frames still in flight after %g s are lost", timeout_s)
 
     async def _start(self) -> None:
+        keep_freed_memory()
         settings, stack = self.settings, self._stack
         codecs = ThreadPoolExecutor(settings.rtc.codec_threads, thread_name_prefix="codecs")
         stack.callback(codecs.shutdown, wait=True, cancel_futures=True)

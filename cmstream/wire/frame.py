@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+from google.protobuf.struct_pb2 import Struct
 
 from cmstream.core.errors import InvalidFrame
 from cmstream.core.frame import Drop, DropReason, Rgb, StyledFrame, check_size
@@ -27,31 +28,30 @@ _REASONS = {reason: pb.DropReason.Value(f"DROP_REASON_{reason.name}") for reason
 _REASONS_BACK = {value: reason for reason, value in _REASONS.items()}
 
 
-def check_source(frame: pb.SourceFrame) -> None:
-    """Everything that can be said of a source frame in no time. Raises InvalidFrame naming the field."""
+def check_source(frame: pb.SourceFrame, data: memoryview) -> None:
+    """Everything that can be said in no time of a source frame and its `data`. Raises InvalidFrame naming the field."""
     if frame.frame_id > MAX_FRAME_ID:
         raise BadFrameField("frame.frame_id", f"must be at most {MAX_FRAME_ID}")
     if frame.HasField("time_base") and not (frame.time_base.numerator and frame.time_base.denominator):
         raise BadFrameField("frame.time_base", "numerator and denominator must be at least 1")
-    if len(frame.data) > MAX_FRAME_BYTES:
-        raise BadFrameField(
-            "frame.data", f"{len(frame.data)} bytes are more than {MAX_FRAME_BYTES}; send JPEG or smaller frames"
-        )
+    if len(data) > MAX_FRAME_BYTES:
+        raise BadFrameField("frame.data", f"{len(data)} bytes are more than {MAX_FRAME_BYTES}; send JPEG or smaller frames")
     if frame.pixel_format == pb.PIXEL_FORMAT_RGB24:
-        _check_raw(frame)
+        _check_raw(frame, data)
     elif frame.pixel_format != pb.PIXEL_FORMAT_JPEG:
         raise BadFrameField("frame.pixel_format", f"must be RGB24 (1) or JPEG (2), not {frame.pixel_format}")
 
 
-def raw_rgb(frame: pb.SourceFrame) -> Rgb:
-    """[H,W,3] uint8, a read-only view of the bytes of a checked RGB24 frame."""
-    return np.frombuffer(frame.data, np.uint8).reshape(frame.height, frame.width, 3)
+def raw_rgb(frame: pb.SourceFrame, data: memoryview) -> Rgb:
+    """[H,W,3] uint8, a view of the checked data of an RGB24 frame."""
+    return np.frombuffer(data, np.uint8).reshape(frame.height, frame.width, 3)
 
 
-def jpeg_rgb(frame: pb.SourceFrame) -> Rgb:
-    """[H,W,3] uint8 of a checked JPEG frame. Blocking. Raises InvalidFrame."""
-    _check_jpeg(frame)
-    return decode_picture(frame.data)
+def jpeg_rgb(frame: pb.SourceFrame, data: memoryview) -> Rgb:
+    """[H,W,3] uint8 of the checked data of a JPEG frame. Blocking. Raises InvalidFrame."""
+    file = bytes(data)
+    _check_jpeg(frame, file)
+    return decode_picture(file)
 
 
 def time_base_of(frame: pb.SourceFrame | pb.StyledFrame) -> Fraction:
@@ -68,17 +68,21 @@ def time_base_message(time_base: Fraction) -> pb.TimeBase:
     return pb.TimeBase(numerator=time_base.numerator, denominator=time_base.denominator)
 
 
-def styled_message(styled: StyledFrame, trace: Trace, data: bytes, pixel_format: pb.PixelFormat.ValueType) -> pb.StyledFrame:
-    """A result, with `data` already in `pixel_format`; `trace` ends with the last stage to be told of."""
+def styled_head(
+    styled: StyledFrame, trace: Trace, pixel_format: pb.PixelFormat.ValueType, capture_time_us: int, parameters: Struct
+) -> pb.StyledFrame:
+    """A result without its data (see wire.envelope); `trace` ends with the last stage to be told of."""
+    height_px, width_px = styled.rgb.shape[:2]
     total_us, timings = timings_of(trace)
     return pb.StyledFrame(
         frame_id=styled.frame_id,
         pixel_format=pixel_format,
-        width=styled.rgb.shape[1],
-        height=styled.rgb.shape[0],
-        data=data,
+        width=width_px,
+        height=height_px,
         pts=styled.pts,
         time_base=time_base_message(styled.time_base),
+        capture_time_us=capture_time_us,
+        parameters=parameters,
         stage_timings=timings,
         total_us=total_us,
     )
@@ -112,20 +116,18 @@ def drop_of(message: pb.FrameDropped) -> Drop:
     return Drop(message.frame_id, _REASONS_BACK.get(message.reason, DropReason.CLOSED), by)
 
 
-def _check_raw(frame: pb.SourceFrame) -> None:
+def _check_raw(frame: pb.SourceFrame, data: memoryview) -> None:
     try:
         check_size(frame.width, frame.height)
     except InvalidFrame as error:
         raise BadFrameField("frame.width", str(error)) from None
     expected = frame.width * frame.height * 3
-    if len(frame.data) != expected:
-        raise BadFrameField(
-            "frame.data", f"{len(frame.data)} bytes; RGB24 of {frame.width}×{frame.height} px has exactly {expected}"
-        )
+    if len(data) != expected:
+        raise BadFrameField("frame.data", f"{len(data)} bytes; RGB24 of {frame.width}×{frame.height} px has exactly {expected}")
 
 
-def _check_jpeg(frame: pb.SourceFrame) -> None:
-    header = read_header(frame.data)
+def _check_jpeg(frame: pb.SourceFrame, data: bytes) -> None:
+    header = read_header(data)
     if header.format != "jpeg":
         raise BadFrameField("frame.data", f"must be a JPEG file, not {header.format.upper()}")
     for name, said, true in (("width", frame.width, header.width_px), ("height", frame.height, header.height_px)):

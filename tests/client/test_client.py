@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -290,7 +291,9 @@ async def test_it_works_over_a_unix_socket(tmp_path_factory: pytest.TempPathFact
 
 def test_importing_the_client_loads_neither_torch_nor_opencv_nor_any_part_of_the_server() -> None:
     script = "import sys, cmstream.client; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout.split()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # the same cmstream, wheel or checkout
+    command = [sys.executable, "-P", "-c", script]
+    loaded = subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout.split()
     heavy = {"torch", "cv2", "aiohttp", "aiortc", "av", "pydantic", "prometheus_client", "typer", "rich"}
     assert not heavy & set(loaded)
     ours = {name.split(".")[1] for name in loaded if name.startswith("cmstream.")}

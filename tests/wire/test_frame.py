@@ -60,8 +60,7 @@ def test_time_bases_travel_exactly_and_have_a_default() -> None:
 
 
 def test_raw_bytes_become_a_picture_without_a_copy_and_cannot_be_written_to() -> None:
-    frame = SourceFrame(width=2, height=1, data=bytes([1, 2, 3, 4, 5, 6]))
-    rgb = raw_rgb(frame)
+    rgb = raw_rgb(SourceFrame(width=2, height=1), memoryview(bytes([1, 2, 3, 4, 5, 6])))
     assert rgb.tolist() == [[[1, 2, 3], [4, 5, 6]]]
     assert not rgb.flags.owndata
     with pytest.raises(ValueError, match="read-only"):

@@ -28,8 +28,9 @@ from cmstream.transport.grpc.outbox import Outbox
 from cmstream.transport.grpc.results import ResultFormat, Results
 from cmstream.v1.control_pb2 import Draining, Limits, OpenStream, ParametersAccepted, StreamOpened, UpdateParameters
 from cmstream.v1.frame_pb2 import SourceFrame
-from cmstream.v1.style_service_pb2 import StreamRequest, StreamResponse
+from cmstream.v1.style_service_pb2 import StreamResponse
 from cmstream.wire.control import check_open, rejected_message
+from cmstream.wire.envelope import Incoming, Outgoing
 from cmstream.wire.errors import BadField, BadFrameField
 from cmstream.wire.frame import drop_message
 from cmstream.wire.values import json_of, struct_of
@@ -55,8 +56,8 @@ class StreamCall:
     def __init__(
         self,
         services: Services,
-        requests: AsyncIterator[StreamRequest],
-        write: Callable[[StreamResponse], Awaitable[None]],
+        requests: AsyncIterator[Incoming],
+        write: Callable[[Outgoing], Awaitable[None]],
     ) -> None:
         self._services = services
         self._requests = requests
@@ -118,7 +119,7 @@ class StreamCall:
     async def _first(self) -> OpenStream:
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
-                request = await anext(self._requests)
+                request = (await anext(self._requests)).request
         except TimeoutError:
             raise BadField("open", f"no message came within {OPEN_TIMEOUT_S:g} s") from None
         except StopAsyncIteration:
@@ -161,12 +162,13 @@ class StreamCall:
         raise Unavailable(publisher.reason) if self._services.registry.draining else NotFound(publisher.reason)
 
     async def _read(self, session: Session, intake: Intake) -> None:
-        async for request in self._requests:
+        async for message in self._requests:
             received_ns = self._services.clock.now_ns()
             await self._outbox.room()
+            request = message.request
             match request.WhichOneof("request"):
                 case "frame":
-                    await self._take(request.frame, intake, received_ns)
+                    await self._take(request.frame, message.data, intake, received_ns)
                 case "update":
                     await intake.idle()  # frames sent before the change are made without it
                     self._update(request.update, session)
@@ -175,12 +177,12 @@ class StreamCall:
                 case _:
                     raise BadField("request", "is empty; set frame or update")
 
-    async def _take(self, frame: SourceFrame, intake: Intake, received_ns: int) -> None:
+    async def _take(self, frame: SourceFrame, data: memoryview, intake: Intake, received_ns: int) -> None:
         if frame.frame_id < self._next_frame_id:
             raise BadFrameField("frame.frame_id", f"{frame.frame_id} is too low; the next is {self._next_frame_id} or above")
         self._next_frame_id = frame.frame_id + 1
         self._ledger.expect(frame.frame_id, frame.capture_time_us)
-        await intake.put(frame, received_ns)
+        await intake.put(frame, data, received_ns)
 
     def _update(self, request: UpdateParameters, session: Session) -> None:
         try:

@@ -17,7 +17,7 @@ from cmstream.session.publisher import Publisher
 from cmstream.v1.frame_pb2 import PIXEL_FORMAT_RGB24, SourceFrame
 from cmstream.wire.frame import check_source, jpeg_rgb, raw_rgb, time_base_of
 
-Arrival = tuple[SourceFrame, Trace]
+Arrival = tuple[SourceFrame, memoryview, Trace]
 
 
 class Intake:
@@ -35,16 +35,16 @@ class Intake:
     def __repr__(self) -> str:
         return f"<Intake {'idle' if self._idle.is_set() else 'decoding'}, {self._publisher!r}>"
 
-    async def put(self, frame: SourceFrame, received_ns: int) -> None:
+    async def put(self, frame: SourceFrame, data: memoryview, received_ns: int) -> None:
         """Take a frame in. Raw frames are pushed before this returns. Raises InvalidFrame naming the field."""
-        check_source(frame)
+        check_source(frame, data)
         trace = Trace(received_ns)
         if frame.pixel_format == PIXEL_FORMAT_RGB24:
             await self.idle()
-            self._push(frame, raw_rgb(frame), trace)
+            self._push(frame, raw_rgb(frame, data), trace)
             return
         self._idle.clear()
-        displaced = self._waiting.put((frame, trace))
+        displaced = self._waiting.put((frame, data, trace))
         if displaced is not None:
             self._dropped(Drop(displaced[0].frame_id, DropReason.SUPERSEDED, frame.frame_id))
 
@@ -56,8 +56,8 @@ class Intake:
         """Decode until cancelled. Raises InvalidFrame for a JPEG that cannot be decoded."""
         loop = asyncio.get_running_loop()
         while True:
-            frame, trace = await self._waiting.get()
-            rgb = await loop.run_in_executor(self._codecs, jpeg_rgb, frame)
+            frame, data, trace = await self._waiting.get()
+            rgb = await loop.run_in_executor(self._codecs, jpeg_rgb, frame, data)
             self._push(frame, rgb, trace.mark(Stage.DECODE, self._clock.now_ns()))
             if self._waiting.peek() is None:
                 self._idle.set()

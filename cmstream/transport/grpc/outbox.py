@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from cmstream.v1.style_service_pb2 import StreamResponse
+from cmstream.wire.envelope import Outgoing
 
 MAX_NOTICES = 256
 
@@ -18,7 +19,7 @@ MAX_NOTICES = 256
 class Outbox:
     """Serialises all writes of a call. Whatever was posted before a result is written before it."""
 
-    def __init__(self, write: Callable[[StreamResponse], Awaitable[None]]) -> None:
+    def __init__(self, write: Callable[[Outgoing], Awaitable[None]]) -> None:
         self._write = write
         self._notices: deque[StreamResponse] = deque()
         self._posted = asyncio.Event()
@@ -40,7 +41,7 @@ class Outbox:
         """Wait until the client has taken enough of the notices."""
         await self._room.wait()
 
-    async def send(self, response: StreamResponse) -> None:
+    async def send(self, response: Outgoing) -> None:
         """Write a result, after every notice posted so far; returns when gRPC has taken it."""
         async with self._turn:
             await self._flush()

@@ -9,6 +9,7 @@ import asyncio
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+import numpy as np
 from google.protobuf.struct_pb2 import Struct
 
 from cmstream.core.clock import Clock
@@ -20,8 +21,8 @@ from cmstream.session.subscription import Subscription
 from cmstream.transport.grpc.ledger import Ledger
 from cmstream.transport.grpc.outbox import Outbox
 from cmstream.v1.frame_pb2 import PIXEL_FORMAT_JPEG, PixelFormat
-from cmstream.v1.style_service_pb2 import StreamResponse
-from cmstream.wire.frame import styled_message
+from cmstream.wire.envelope import styled_response
+from cmstream.wire.frame import styled_head
 from cmstream.wire.values import struct_of
 
 
@@ -61,15 +62,14 @@ class Results:
         trace = styled.trace.mark(Stage.DELIVER, self._clock.now_ns())
         data = await self._encode(styled.rgb)
         trace = trace.mark(Stage.ENCODE, self._clock.now_ns())
-        message = styled_message(styled, trace, data, self._form.pixel_format)
-        message.capture_time_us = capture_time_us
-        message.parameters.CopyFrom(self._parameters(styled.params))
-        await self._outbox.send(StreamResponse(frame=message))
+        parameters = self._parameters(styled.params)
+        head = styled_head(styled, trace, self._form.pixel_format, capture_time_us, parameters)
+        await self._outbox.send(styled_response(head, data))
         return trace.mark(Stage.SEND, self._clock.now_ns())
 
-    async def _encode(self, rgb: Rgb) -> bytes:
+    async def _encode(self, rgb: Rgb) -> bytes | memoryview:
         if self._form.pixel_format != PIXEL_FORMAT_JPEG:
-            return rgb.tobytes()
+            return np.ascontiguousarray(rgb).data.cast("B")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._codecs, encode_jpeg, rgb, self._form.jpeg_quality)
 

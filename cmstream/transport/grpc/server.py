@@ -19,15 +19,12 @@ from cmstream.session.registry import Registry
 from cmstream.settings import Settings
 from cmstream.transport.grpc.auth import TokenInterceptor
 from cmstream.transport.grpc.call import Services
-from cmstream.transport.grpc.servicer import StyleServicer
+from cmstream.transport.grpc.servicer import SERVICE, StyleServicer
 from cmstream.v1.control_pb2 import Limits
-from cmstream.v1.style_service_pb2 import DESCRIPTOR
-from cmstream.v1.style_service_pb2_grpc import add_StyleServiceServicer_to_server
 from cmstream.wire.frame import MAX_FRAME_BYTES, MAX_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)
 
-SERVICE = DESCRIPTOR.services_by_name["StyleService"].full_name
 MS_PER_S = 1000
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -60,7 +57,7 @@ class GrpcServer:
         token = self._settings.auth.token
         interceptors = () if token is None else (TokenInterceptor(token.get_secret_value()),)
         server = grpc.aio.server(interceptors=interceptors, options=OPTIONS, compression=grpc.Compression.NoCompression)
-        add_StyleServiceServicer_to_server(self._servicer, server)
+        server.add_generic_rpc_handlers((self._servicer.methods(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.grpc.reflection:
             names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any, TypeVar
 
 import grpc
@@ -12,19 +12,21 @@ import grpc
 from cmstream import __version__
 from cmstream.core.errors import CmstreamError, Unavailable
 from cmstream.transport.grpc.call import Services, StreamCall
-from cmstream.v1.style_service_pb2 import GetCapabilitiesRequest, GetCapabilitiesResponse
-from cmstream.v1.style_service_pb2_grpc import StyleServiceServicer
+from cmstream.v1.style_service_pb2 import DESCRIPTOR, GetCapabilitiesRequest, GetCapabilitiesResponse
 from cmstream.wire.control import model_message
+from cmstream.wire.envelope import Incoming, incoming, serialized
 from cmstream.wire.errors import status_of
 from cmstream.wire.frame import PIXEL_FORMATS
 
 log = logging.getLogger(__name__)
 
+SERVICE = DESCRIPTOR.services_by_name["StyleService"].full_name
+
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class StyleServicer(StyleServiceServicer):
+class StyleServicer:
     """Keeps the calls that are running, so that a drain can tell and end them."""
 
     def __init__(self, services: Services) -> None:
@@ -37,8 +39,9 @@ class StyleServicer(StyleServiceServicer):
     def __repr__(self) -> str:
         return f"<StyleServicer {len(self._calls)} calls{', draining' if self._draining else ''}>"
 
-    async def Stream(self, request_iterator: Any, context: Context) -> None:  # type: ignore[override]  # the stub unites sync and aio
-        call = StreamCall(self._services, request_iterator, context.write)
+    async def stream(self, requests: AsyncIterator[Incoming], context: Context) -> None:
+        """One call of `Stream`."""
+        call = StreamCall(self._services, requests, context.write)
         self._calls.add(call)
         self._idle.clear()
         try:
@@ -48,8 +51,17 @@ class StyleServicer(StyleServiceServicer):
             if not self._calls:
                 self._idle.set()
 
-    async def GetCapabilities(self, request: GetCapabilitiesRequest, context: Context) -> GetCapabilitiesResponse:
+    async def get_capabilities(self, request: GetCapabilitiesRequest, context: Context) -> GetCapabilitiesResponse:
+        """One call of `GetCapabilities`."""
         return await self._answer(self._capabilities(), context)
+
+    def methods(self) -> grpc.GenericRpcHandler[Any, Any]:
+        """The service as `add_generic_rpc_handlers` takes it: as generated, but for how frames become bytes."""
+        stream = grpc.stream_stream_rpc_method_handler(self.stream, incoming, serialized)
+        capabilities = grpc.unary_unary_rpc_method_handler(
+            self.get_capabilities, GetCapabilitiesRequest.FromString, GetCapabilitiesResponse.SerializeToString
+        )
+        return grpc.method_handlers_generic_handler(SERVICE, {"Stream": stream, "GetCapabilities": capabilities})
 
     def drain(self, grace_ms: int) -> None:
         """Admit no more calls and tell those that run."""

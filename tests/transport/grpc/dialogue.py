@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import cv2  # noqa: F401  loaded while nothing runs: tests encode JPEGs on the event loop
 import grpc
 import numpy as np
 
