@@ -86,5 +86,5 @@ wheel: $(STAMP) ## build dist/*.whl
 	$(VENV)/bin/python -m build --wheel --outdir dist .
 
 clean: ## remove what was built, and the virtual environment
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-protoc dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,7 +3,7 @@
     python protos/generate.py            write cmstream/v1
     python protos/generate.py --check    exit 1 and name the files that differ
 
-The generator lives in an environment of its own (protos/.venv, made on first use) because generated code is accepted by
+The generator lives in an environment of its own (.venv-protoc, made on first use) because generated code is accepted by
 protobuf runtimes from the generator's version on: it must be the oldest that pyproject.toml allows, not the newest.
 """
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def generate(out: Path) -> None:
     """Run the pinned generator on every proto, into `out`/cmstream/v1."""
-    python = environment(PROTOS / ".venv")
+    python = environment(PROTOS.parent / ".venv-protoc")
     sources = sorted(str(path.relative_to(PROTOS)) for path in (PROTOS / "cmstream").rglob("*.proto"))
     plugins = [f"--plugin=protoc-gen-{name}={python.parent / f'protoc-gen-{name}'}" for name in ("mypy", "mypy_grpc")]
     outputs = [f"--{kind}_out={out}" for kind in ("python", "grpc_python")]
