@@ -130,8 +130,8 @@ def _check(spec: ParameterSpec, value: JsonValue) -> JsonValue:
 def _number(spec: ParameterSpec, value: JsonValue) -> float:
     assert spec.minimum is not None
     assert spec.maximum is not None
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or not spec.minimum <= value <= spec.maximum:
+    good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not good or not spec.minimum <= value <= spec.maximum:  # NaN and infinities fail the comparison
         sort = "whole number" if spec.kind == "integer" else "number"
         raise ValueError(f"must be a {sort} from {spec.minimum:.15g} to {spec.maximum:.15g}")
     return float(value)

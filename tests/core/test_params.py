@@ -32,6 +32,8 @@ def test_a_patch_changes_only_what_it_names() -> None:
         ({"strength": "1"}, "strength"),
         ({"strength": True}, "strength"),
         ({"seed": 0.5}, "seed"),
+        ({"seed": 10**400}, "seed"),
+        ({"strength": math.inf}, "strength"),
         ({"seed": MAX_SEED + 1}, "seed"),
         ({"style": "cubist"}, "style"),
         ({"style": {}}, "style"),
