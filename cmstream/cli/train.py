@@ -19,7 +19,11 @@ def train(
     out: Annotated[Path, typer.Option(help="The weights file to write; the training's state is kept beside it.")] = Path(
         "painter.safetensors"
     ),
-    style: Annotated[str, typer.Option(help="The painter to learn.")] = "oil",
+    style: Annotated[
+        list[str] | None,
+        typer.Option(help="A painter to learn; repeat it for several in one model, or say all. [default: oil]"),
+    ] = None,
+    init: Annotated[Path | None, typer.Option(help="A model to start from, so that less training is needed.")] = None,
     objective: Annotated[
         str, typer.Option(help="consistency, or regression for the baseline it is measured against.")
     ] = "consistency",
@@ -41,6 +45,7 @@ def train(
     with --resume.
     """
     from cmstream.core.clock import MonotonicClock
+    from cmstream.training.painters import PAINTERS
     from cmstream.training.run import Order, Watch
     from cmstream.training.run import train as run_training
 
@@ -50,7 +55,8 @@ def train(
         out=out,
         cache=cache,
         objective=objective,
-        style=style,
+        styles=tuple(PAINTERS) if style == ["all"] else tuple(style or ["oil"]),
+        init=init,
         steps=steps,
         minutes=minutes,
         scenes=scenes,

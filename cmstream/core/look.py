@@ -1,7 +1,7 @@
 """The effective look of one frame, and timed transitions between looks. Pure functions.
 
-A look is what the engine needs: style weights, strength, and a unit-norm mixture of seeds. Mixing independent normal
-fields with coefficients of unit norm leaves a standard normal field, so a change of seed is a slerp (Shoemake 1985).
+A look is what the engine needs: style weights, strength, stroke size, and a unit-norm mixture of seeds. Mixing independent
+normal fields with coefficients of unit norm leaves a standard normal field, so a change of seed is a slerp (Shoemake 1985).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from cmstream.core.clock import NS_PER_MS
-from cmstream.core.params import Params, StyleMix
+from cmstream.core.params import STROKE_SCALE, Params, StyleMix
 
 SeedMix: TypeAlias = tuple[tuple[int, float], ...]
 
@@ -21,16 +21,20 @@ NEGLIGIBLE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """`style` weights sum to 1; `seeds` are (seed, coefficient) with squares that sum to 1; `strength` in [0,1]."""
+    """`style` weights sum to 1; `seeds` are (seed, coefficient) with squares that sum to 1; `strength` in [0,1].
+
+    `stroke_scale` multiplies the size of strokes; 1 is the style's own.
+    """
 
     style: StyleMix
     strength: float
     seeds: SeedMix
+    stroke_scale: float = 1.0
 
 
 def look_of(params: Params) -> Look:
     """The look once a transition to `params` is over."""
-    return Look(params.style, params.strength, ((params.seed, 1.0),))
+    return Look(params.style, params.strength, ((params.seed, 1.0),), params.extra.get(STROKE_SCALE, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Transition:
             _blend_styles(self.before.style, self.after.style, part),
             self.before.strength + part * (self.after.strength - self.before.strength),
             _slerp_seeds(self.before.seeds, self.after.seeds, part),
+            self.before.stroke_scale ** (1 - part) * self.after.stroke_scale**part,
         )
 
 

@@ -21,6 +21,9 @@ MAX_SEED = 2**32 - 1
 MAX_TRANSITION_MS = 10_000
 MAX_STRING = 2_000
 
+STROKE_SCALE = "stroke_scale"
+"""The extra parameter of models that can paint finer or coarser; part of a `Look`, so that it blends over time."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:

@@ -26,7 +26,7 @@ from cmstream.core.params import default_params
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput, EngineOutput, bucket_for
 from cmstream.engine.noise import NoiseBank
-from cmstream.engine.step import padded_size, style_batch, style_rows
+from cmstream.engine.step import look_rows, padded_size, style_batch
 from cmstream.models.base import Model
 
 log = logging.getLogger(__name__)
@@ -104,8 +104,7 @@ class CpuEngine:
                 model,
                 torch.from_numpy(sources),
                 torch.stack([self._noise.mixed(look.seeds, height_px, width_px) for look in looks]),
-                style_rows(looks, model.spec.styles),
-                torch.tensor([look.strength for look in looks]),
+                look_rows(looks, model.spec.styles),
             )
         rgb: Rgb = styled.numpy()
         return rgb

@@ -25,7 +25,7 @@ from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput, EngineOutput, bucket_for
 from cmstream.engine.cpu import BUCKETS, DTYPES, resized
 from cmstream.engine.noise import NoiseBank
-from cmstream.engine.step import padded_size, style_batch, style_rows
+from cmstream.engine.step import look_rows, padded_size, style_batch
 from cmstream.models.base import Model
 
 SLOTS = 3
@@ -151,9 +151,7 @@ class CudaEngine:
         with torch.cuda.stream(self._compute):
             self._compute.wait_event(slot.uploaded)
             noise = torch.stack([self._noise.mixed(look.seeds, *size_px) for look in looks])
-            style = style_rows(looks, self._model.spec.styles).to(self._device)
-            strength = torch.tensor([look.strength for look in looks]).to(self._device)
-            styled = style_batch(self._model, src, noise, style, strength)
+            styled = style_batch(self._model, src, noise, look_rows(looks, self._model.spec.styles, self._device))
             slot.computed.record()
         with torch.cuda.stream(self._copy_out):
             self._copy_out.wait_event(slot.computed)

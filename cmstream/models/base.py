@@ -35,6 +35,7 @@ class ModelInput:
     src: Tensor  # [B,3,H,W] in [-1,1]
     noise: Tensor  # [B,3,H,W] ~ N(0,1)
     style: Tensor  # [B,S] in [0,1]
+    stroke_scale: Tensor  # [B] > 0, 1 is the style's own
 
 
 class Model(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,6 +20,8 @@ class PainterConfig:
     blocks: tuple[int, ...] = (1, 1, 2)
     """Blocks per level; levels above the deepest have as many again on the way up."""
     embedding: int = 96
+    stroke_scales: tuple[float, float] = (1.0, 1.0)
+    """The least and the greatest size of strokes it was trained with, 1 being the painter's own."""
     uses_noise: bool = True
     """False for a regression baseline, whose noise input is zero: one source, one picture."""
     name: str = "painter"
@@ -52,6 +53,8 @@ def parse_config(text: str) -> PainterConfig:
     for name, (good, must) in _FIELDS.items():
         if not good(raw[name]):
             raise ValueError(f"{name} must be {must}")
+    if raw["stroke_scales"][0] > raw["stroke_scales"][1]:
+        raise ValueError("stroke_scales must be the least and the greatest")
     if len(raw["channels"]) != len(raw["blocks"]):
         raise ValueError("channels and blocks must have one entry per level")
     checked: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()}
@@ -74,8 +77,16 @@ def _are_styles(value: Any) -> bool:
     return _is_list(value, 64, lambda style: _is_text(style, 40)) and len(set(value)) == len(value)
 
 
+def _are_scales(value: Any) -> bool:
+    return _is_list(value, 2, lambda scale: _is_number(scale, 0.25, 4)) and len(value) == 2
+
+
+def _is_number(value: Any, low: float, high: float) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool) and low <= value <= high
+
+
 def _is_sigma(value: Any) -> bool:
-    return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value) and 0 < value <= 10
+    return _is_number(value, 0, 10) and value > 0
 
 
 _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
@@ -86,6 +97,7 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "1 to 6 whole numbers from 1 to 512",
     ),
     "blocks": (lambda value: _is_list(value, 6, lambda count: _is_whole(count, 0, 8)), "1 to 6 whole numbers from 0 to 8"),
+    "stroke_scales": (_are_scales, "two numbers from 0.25 to 4"),
     "embedding": (lambda value: _is_whole(value, 1, 1024), "a whole number from 1 to 1024"),
     "uses_noise": (lambda value: isinstance(value, bool), "true or false"),
     "name": (_is_text, "text of 1 to 100 characters"),

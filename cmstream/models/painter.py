@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cmstream.core.params import common_parameters
+from cmstream.core.params import STROKE_SCALE, ParameterSpec, common_parameters
 from cmstream.models.base import ModelInput, ModelSpec
 from cmstream.models.config import PATCH_PX, PainterConfig
 from cmstream.models.consistency import TrigFlow
 
-ARCHITECTURE = "cmstream-painter-1"
+ARCHITECTURE = "cmstream-painter-2"
 TIME_FEATURES = 16
 
 
@@ -43,7 +43,7 @@ class GatedBlock(nn.Module):
 
 
 class PainterNet(nn.Module):
-    """F(z, src, t, style) of eq. 9 in `consistency`."""
+    """F(z, src, t, style, scale) of eq. 9 in `consistency`."""
 
     def __init__(self, config: PainterConfig) -> None:
         super().__init__()
@@ -51,6 +51,7 @@ class PainterNet(nn.Module):
         widths, embedding = config.channels, config.embedding
         self.embed_time = nn.Linear(2 * TIME_FEATURES, embedding)
         self.embed_style = nn.Linear(len(config.styles), embedding, bias=False)
+        self.embed_scale = nn.Linear(1, embedding, bias=False)
         self.embed = nn.Linear(embedding, embedding)
         self.entry = nn.Conv2d(6 * patch, widths[0], 3, padding=1)
         self.down = nn.ModuleList(_blocks(width, count, embedding) for width, count in zip(widths, config.blocks, strict=True))
@@ -61,16 +62,17 @@ class PainterNet(nn.Module):
         self.exit = nn.Conv2d(widths[0], 3 * patch, 3, padding=1)
         self.bypass = nn.Conv2d(6 * patch, 3 * patch, 1, bias=False)
 
-    def condition(self, t: Tensor, style: Tensor) -> Tensor:
-        """The vector that modulates every block: `t` [B], `style` [B,S] -> [B,E]."""
+    def condition(self, t: Tensor, style: Tensor, scale: Tensor) -> Tensor:
+        """The vector that modulates every block: `t` [B], `style` [B,S], `scale` [B] -> [B,E]."""
         # Computed in float32: bfloat16 has three digits, and neighbouring times of a consistency pair are closer.
         phase = t.float()[:, None] * torch.arange(1, TIME_FEATURES + 1, device=t.device)
         features = torch.cat([phase.sin(), phase.cos()], 1).to(self.embed_time.weight.dtype)
-        return F.silu(self.embed(F.silu(self.embed_time(features) + self.embed_style(style))))
+        octaves = scale.log2()[:, None].to(features.dtype)
+        return F.silu(self.embed(F.silu(self.embed_time(features) + self.embed_style(style) + self.embed_scale(octaves))))
 
-    def forward(self, noisy: Tensor, src: Tensor, t: Tensor, style: Tensor) -> Tensor:
+    def forward(self, noisy: Tensor, src: Tensor, t: Tensor, style: Tensor, scale: Tensor) -> Tensor:
         """`noisy`, `src` [B,3,H,W] with sides that are multiples of `multiple_px`. -> [B,3,H,W]."""
-        condition = self.condition(t, style)
+        condition = self.condition(t, style, scale)
         patches = F.pixel_unshuffle(torch.cat([noisy, src], 1), PATCH_PX).contiguous(memory_format=torch.channels_last)
         x = self.entry(patches)
         skips: list[Tensor] = []
@@ -116,7 +118,7 @@ class PainterModel:
             title=config.title,
             licence=config.licence,
             styles=config.styles,
-            parameters=common_parameters(config.styles),
+            parameters=_parameters(config),
             parameter_count=sum(weights.numel() for weights in net.parameters()),
             multiple_px=config.multiple_px,
         )
@@ -139,4 +141,15 @@ class PainterModel:
         """See `Model`: D(sigma_data z, pi/2 | src, style)."""
         src, style = batch.src.to(self._dtype), batch.style.to(self._dtype)
         noise = batch.noise.to(self._dtype) if self.config.uses_noise else torch.zeros_like(src)
-        return self._flow.served(lambda z, t: self.net(z, src, t, style), noise)
+        scale = batch.stroke_scale.float().clamp(*self.config.stroke_scales)
+        return self._flow.served(lambda z, t: self.net(z, src, t, style, scale), noise)
+
+
+def _parameters(config: PainterConfig) -> tuple[ParameterSpec, ...]:
+    least, greatest = config.stroke_scales
+    if least == greatest:
+        return common_parameters(config.styles)
+    return (
+        *common_parameters(config.styles),
+        ParameterSpec(STROKE_SCALE, "number", 1.0, "Stroke size", "Finer or coarser strokes, dots and lines.", least, greatest),
+    )

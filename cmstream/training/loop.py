@@ -18,9 +18,9 @@ from torch import Generator, Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from cmstream.core.clock import NS_PER_S, Clock
-from cmstream.core.errors import CmstreamError
+from cmstream.core.errors import CmstreamError, WeightsRejected
 from cmstream.models.config import PainterConfig
-from cmstream.models.painter import PainterNet, in_channels_last
+from cmstream.models.painter import PainterModel, PainterNet, in_channels_last
 from cmstream.models.weights import save_painter
 from cmstream.training.checkpoint import Live, Place, restore_checkpoint, save_checkpoint
 from cmstream.training.objective import Objective, psnr_db
@@ -107,6 +107,22 @@ class Training:
     def resume(self, checkpoint: Path) -> None:
         """Take up the training that `checkpoint` is of. Raises WeightsRejected if that is another one."""
         self.place = restore_checkpoint(checkpoint, self._live, self._identity)
+
+    def start_from(self, model: PainterModel) -> None:
+        """Take over the weights of `model`, and of its styles those that are trained here. Raises WeightsRejected."""
+        known, wanted = model.config.styles, self._config.styles
+        state = dict(model.net.state_dict())
+        rows = self._net.embed_style.weight.detach().clone()  # [E,S]
+        if rows.shape[0] == state["embed_style.weight"].shape[0]:
+            for column, style in enumerate(wanted):
+                if style in known:
+                    rows[:, column] = state["embed_style.weight"][:, known.index(style)]
+        state["embed_style.weight"] = rows
+        try:
+            self._net.load_state_dict(state)
+        except RuntimeError as error:
+            raise WeightsRejected(f"{model!r} is of another size than the net that is trained: {str(error)[:200]}") from error
+        self.average.load_state_dict(self._net.state_dict())
 
     def save(self, checkpoint: Path) -> None:
         """Write the state to `checkpoint`, atomically."""

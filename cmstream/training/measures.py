@@ -73,7 +73,7 @@ def stylize(model: Model, src: Tensor, noise: Tensor) -> Tensor:
     """One evaluation with the model's first style alone, clamped as the engine clamps it."""
     style = torch.zeros(src.shape[0], len(model.spec.styles))
     style[:, 0] = 1
-    return model.stylize(ModelInput(src, noise, style)).float().clamp(-1, 1)
+    return model.stylize(ModelInput(src, noise, style, torch.ones(src.shape[0]))).float().clamp(-1, 1)
 
 
 def edge_f1(picture: Tensor, reference: Tensor) -> float:

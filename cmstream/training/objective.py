@@ -79,16 +79,15 @@ class Consistency:
         served_t = torch.full((served,), T_SERVED, device=sigma.device)
         t = torch.cat([served_t, self.flow.time_of(sigma)])
         x = self.flow.noised(batch.painting, batch.noise, t)
-        style = _one_style(net, count, batch.src)
         with torch.autocast(sigma.device.type, torch.bfloat16, enabled=self.autocast):
-            found = self.flow.denoised(lambda z, at: net(z, batch.src, at, style), x, t).float()
+            found = self.flow.denoised(lambda z, at: net(z, batch.src, at, batch.style, batch.stroke_scale), x, t).float()
         target = batch.painting.clone()
         weight = torch.ones(count, device=sigma.device)
         huber_c = torch.full_like(weight, HUBER_C)
         if pairs:
             paired = slice(served, served + pairs)
             reference = reference_sigma(sigma[:pairs], stage_at(progress))
-            target[paired] = self._reference(net, batch, paired, reference, style[paired])
+            target[paired] = self._reference(net, batch, paired, reference)
             weight[paired] = (sigma[:pairs] / (sigma[:pairs] - reference)).clamp(max=MAX_PAIR_WEIGHT)
             huber_c[paired] = PAIR_HUBER_C
         pixel = (weight * pseudo_huber(found - target, huber_c)).mean()
@@ -96,12 +95,12 @@ class Consistency:
         return StepLoss(total, (found[:served] - target[:served]).detach().square().mean())
 
     @torch.no_grad()
-    def _reference(self, net: PainterNet, batch: Batch, paired: slice, sigma: Tensor, style: Tensor) -> Tensor:
+    def _reference(self, net: PainterNet, batch: Batch, paired: slice, sigma: Tensor) -> Tensor:
         """D(x_r, r) without gradient, in float32: near t = 0 bfloat16 cannot tell the two ends of a pair apart."""
-        src = batch.src[paired]
+        src, style, stroke_scale = batch.src[paired], batch.style[paired], batch.stroke_scale[paired]
         t = self.flow.time_of(sigma)
         x = self.flow.noised(batch.painting[paired], batch.noise[paired], t)
-        return self.flow.denoised(lambda z, at: net(z, src, at, style), x, t)
+        return self.flow.denoised(lambda z, at: net(z, src, at, style, stroke_scale), x, t)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +116,9 @@ class Regression:
 
     def loss(self, net: PainterNet, batch: Batch, progress: float, generator: Generator) -> StepLoss:
         """See `Objective`. The net's noise input is zero, in training and when served."""
-        style = _one_style(net, batch.src.shape[0], batch.src)
         blank = torch.zeros_like(batch.noise)
         with torch.autocast(batch.src.device.type, torch.bfloat16, enabled=self.autocast):
-            found = self.flow.served(lambda z, t: net(z, batch.src, t, style), blank).float()
+            found = self.flow.served(lambda z, t: net(z, batch.src, t, batch.style, batch.stroke_scale), blank).float()
         difference = found - batch.painting
         return StepLoss(difference.abs().mean(), difference.detach().square().mean())
 
@@ -158,11 +156,6 @@ def sharpness_loss(found: Tensor, target: Tensor, weights: Sharpness) -> Tensor:
 def _local_energy(fine: Tensor) -> Tensor:
     """Root mean square over 8x8 blocks."""
     return torch.sqrt(F.avg_pool2d(fine.square(), 8) + 1e-5)
-
-
-def _one_style(net: PainterNet, count: int, like: Tensor) -> Tensor:
-    """The style vector of a net with one style: [B,1]."""
-    return torch.ones(count, net.embed_style.in_features, device=like.device)
 
 
 def psnr_db(mean_square: float) -> float:

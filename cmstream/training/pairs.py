@@ -20,13 +20,13 @@ import torch
 from torch import Generator, Tensor
 
 from cmstream.core.errors import InvalidInput
-from cmstream.training.painters import PAINTERS, Painter
+from cmstream.training.painters import PAINTERS
 from cmstream.training.scenes import draw_scenes, render
 
 CHUNK = 16
 """Scenes per rendering batch: as many as stay in a core's cache. Part of the recipe, since chunks are seeded."""
 
-VERSION = 1
+VERSION = 2
 """Raised whenever scenes or painters change, so that an old cache is not mistaken for a new one."""
 
 OnProgress = Callable[[int, int], None]
@@ -37,7 +37,11 @@ OnProgress = Callable[[int, int], None]
 class Recipe:
     """What a folder of pairs holds."""
 
-    style: str = "oil"
+    styles: tuple[str, ...] = ("oil",)
+    stroke_scales: tuple[float, float] = (1.0, 1.0)
+    """The least and greatest; half of the paintings are made at 1, the others log-uniformly between."""
+    mixed: float = 0.0
+    """The part of paintings that are a weighted mean of two styles' paintings with the same noise."""
     count: int = 8192
     size_px: int = 128
     seed: int = 0
@@ -51,6 +55,8 @@ class Batch:
     src: Tensor  # [B,3,H,W] in [-1,1]
     noise: Tensor  # [B,3,H,W] ~ N(0,1)
     painting: Tensor  # [B,3,H,W] in [-1,1]
+    style: Tensor  # [B,S], rows sum to 1
+    stroke_scale: Tensor  # [B]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,8 @@ class Pairs:
     scenes: np.ndarray  # [N,3,H,W] uint8
     noise: np.ndarray  # [N,3,H,W] float16
     paintings: np.ndarray  # [N,3,H,W] uint8
+    styles: np.ndarray  # [N,S] float32
+    stroke_scales: np.ndarray  # [N] float32
 
     def sample(self, count: int, crop_px: int, generator: Generator) -> Batch:
         """`count` random pairs, cut at one random place. The generator alone decides which."""
@@ -73,7 +81,8 @@ class Pairs:
             return np.stack([array[row, :, top : top + crop_px, left : left + crop_px] for row in rows])
 
         noise = torch.from_numpy(cut(self.noise).astype(np.float32))
-        return Batch(src=_floats(cut(self.scenes)), noise=noise, painting=_floats(cut(self.paintings)))
+        style, stroke_scale = torch.from_numpy(self.styles[rows]), torch.from_numpy(self.stroke_scales[rows])
+        return Batch(_floats(cut(self.scenes)), noise, _floats(cut(self.paintings)), style, stroke_scale)
 
     def sigma_data(self) -> float:
         """The standard deviation of the paintings' values, from at most 1024 of them."""
@@ -104,21 +113,24 @@ def open_pairs(folder: Path, recipe: Recipe) -> Pairs:
         raise InvalidInput(
             f"{folder} is not a folder of training pairs ({error}); delete it or choose another --cache"
         ) from error
-    if found != asdict(recipe):
+    if found != json.loads(json.dumps(asdict(recipe))):
         raise InvalidInput(f"{folder} holds other training pairs ({found}); delete it or choose another --cache")
     return Pairs(recipe, *arrays)
 
 
-_ARRAYS = {"scenes": np.uint8, "noise": np.float16, "paintings": np.uint8}
+_ARRAYS = {"scenes": np.uint8, "noise": np.float16, "paintings": np.uint8, "styles": np.float32, "stroke_scales": np.float32}
 
 
 def _render_into(folder: Path, recipe: Recipe, on_progress: OnProgress) -> None:
-    shape = (recipe.count, 3, recipe.size_px, recipe.size_px)
-    maps = [np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape) for name, dtype in _ARRAYS.items()]
-    painter = PAINTERS[recipe.style]
+    picture = (recipe.count, 3, recipe.size_px, recipe.size_px)
+    shapes = {"styles": (recipe.count, len(recipe.styles)), "stroke_scales": (recipe.count,)}
+    maps = [
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shapes.get(name, picture))
+        for name, dtype in _ARRAYS.items()
+    ]
     for start in range(0, recipe.count, CHUNK):
         stop = min(start + CHUNK, recipe.count)
-        for array, values in zip(maps, _chunk(painter, recipe, start // CHUNK), strict=True):
+        for array, values in zip(maps, _chunk(recipe, start // CHUNK), strict=True):
             array[start:stop] = values[: stop - start]
         on_progress(stop, recipe.count)
     for array in maps:
@@ -127,15 +139,32 @@ def _render_into(folder: Path, recipe: Recipe, on_progress: OnProgress) -> None:
 
 
 @torch.inference_mode()
-def _chunk(painter: Painter, recipe: Recipe, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Chunk `index` of the recipe; seeded by both, so chunks may be made in any order."""
+def _chunk(recipe: Recipe, index: int) -> tuple[np.ndarray, ...]:
+    """Chunk `index` of the recipe in the order of `_ARRAYS`; seeded by both, so chunks may be made in any order."""
     generator = Generator().manual_seed(recipe.seed * 1_000_003 + index)
     layers = int(torch.randint(20, 60, (), generator=generator))
     src = _bytes(render(draw_scenes(CHUNK, layers, generator), recipe.size_px, generator))
     # The painter sees exactly what the files hold, rounding included.
     noise = torch.randn((CHUNK, 3, recipe.size_px, recipe.size_px), generator=generator).half()
-    painting = painter.paint(_floats(src), noise.float())
-    return src, noise.numpy(), _bytes(painting)
+    style, stroke_scale = _look(recipe, index, generator)
+    painting = torch.zeros(src.shape)
+    for name, weight in zip(recipe.styles, style.tolist(), strict=True):
+        if weight:
+            painting += weight * PAINTERS[name].paint(_floats(src), noise.float(), stroke_scale)
+    return src, noise.numpy(), _bytes(painting), style.expand(CHUNK, -1).numpy(), np.full(CHUNK, stroke_scale, np.float32)
+
+
+def _look(recipe: Recipe, index: int, generator: Generator) -> tuple[Tensor, float]:
+    """Style weights [S] and stroke scale of chunk `index`: every style in turn, some mixed with another."""
+    count = len(recipe.styles)
+    first = index % count
+    is_mixed, part, is_scaled, octave = torch.rand(4, generator=generator).tolist()
+    other = (first + 1 + int(torch.randint(0, max(1, count - 1), (), generator=generator))) % count
+    style = torch.zeros(count)
+    style[other] = part if count > 1 and is_mixed < recipe.mixed else 0.0
+    style[first] = 1 - style[other]
+    least, greatest = recipe.stroke_scales
+    return style, least * (greatest / least) ** octave if is_scaled < 0.5 else 1.0
 
 
 def _bytes(picture: Tensor) -> np.ndarray:

@@ -12,6 +12,7 @@ from cmstream.core.clock import Clock
 from cmstream.core.errors import Conflict, InvalidInput
 from cmstream.models.config import PainterConfig
 from cmstream.models.consistency import TrigFlow
+from cmstream.models.weights import load_painter
 from cmstream.training.loop import Budget, Plan, Report, Training
 from cmstream.training.objective import Consistency, Objective, Regression
 from cmstream.training.painters import PAINTERS
@@ -19,6 +20,9 @@ from cmstream.training.pairs import OnProgress, Pairs, Recipe, prepare_pairs
 
 SIGMA_DATA = 0.5
 """Of `oil` paintings of dead leaves: measured 0.497. A constant of the format, so that nets can be compared."""
+
+STROKE_SCALES = (0.6, 1.8)
+MIXED = 0.125
 
 OBJECTIVES = ("consistency", "regression")
 
@@ -30,7 +34,9 @@ class Order:
     out: Path
     cache: Path
     objective: str = "consistency"
-    style: str = "oil"
+    styles: tuple[str, ...] = ("oil",)
+    init: Path | None = None
+    """A model of the same net to start from; styles it knows keep what it learned of them."""
     steps: int | None = None
     minutes: float | None = None
     scenes: int = 9216
@@ -63,10 +69,12 @@ def train(order: Order, watch: Watch, clock: Clock) -> Report | None:
     _check(order)
     if order.threads:
         torch.set_num_threads(order.threads)
-    pairs = prepare_pairs(order.cache, Recipe(style=order.style, count=order.scenes, seed=order.seed + 1), watch.rendering)
+    pairs = prepare_pairs(order.cache, recipe_of(order), watch.rendering)
     training = build(order, pairs, clock)
     if order.resume:
         training.resume(order.checkpoint)
+    elif order.init is not None:
+        training.start_from(load_painter(order.init))
     last: list[Report] = []
 
     def on_report(report: Report) -> None:
@@ -78,10 +86,16 @@ def train(order: Order, watch: Watch, clock: Clock) -> Report | None:
     return last[0] if last else None
 
 
+def recipe_of(order: Order) -> Recipe:
+    """The pairs that `order` is trained on."""
+    mixed = MIXED if len(order.styles) > 1 else 0.0
+    return Recipe(order.styles, STROKE_SCALES, mixed, count=order.scenes, seed=order.seed + 1)
+
+
 def build(order: Order, pairs: Pairs, clock: Clock) -> Training:
     """The training that `order` describes, at its start."""
     coupled = order.objective == "consistency"
-    config = PainterConfig(styles=(order.style,), sigma_data=SIGMA_DATA, uses_noise=coupled)
+    config = PainterConfig(styles=order.styles, sigma_data=SIGMA_DATA, stroke_scales=STROKE_SCALES, uses_noise=coupled)
     flow = TrigFlow(SIGMA_DATA)
     objective: Objective = Consistency(flow) if coupled else Regression(flow)
     budget = Budget(steps=order.steps, minutes=order.minutes)
@@ -92,8 +106,11 @@ def build(order: Order, pairs: Pairs, clock: Clock) -> Training:
 def _check(order: Order) -> None:
     if order.objective not in OBJECTIVES:
         raise InvalidInput(f"unknown objective {order.objective[:40]!r}; choose from {', '.join(OBJECTIVES)}")
-    if order.style not in PAINTERS:
-        raise InvalidInput(f"unknown style {order.style[:40]!r}; choose from {', '.join(PAINTERS)}")
+    for style in order.styles:
+        if style not in PAINTERS:
+            raise InvalidInput(f"unknown style {style[:40]!r}; choose from {', '.join(PAINTERS)}")
+    if not order.styles or len(set(order.styles)) != len(order.styles):
+        raise InvalidInput("name at least one style, and each only once")
     if order.steps is None and order.minutes is None:
         raise InvalidInput("say how long to train: --minutes or --steps")
     if order.out.suffix != ".safetensors":

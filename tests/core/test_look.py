@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cmstream.core.clock import NS_PER_MS
 from cmstream.core.look import Look, Transition, look_of, start_transition
-from cmstream.core.params import apply_patch, common_parameters, default_params
+from cmstream.core.params import STROKE_SCALE, ParameterSpec, apply_patch, common_parameters, default_params
 
 SPECS = common_parameters(("oil", "ink"))
 DEFAULT = default_params(SPECS)
@@ -29,6 +29,15 @@ def test_half_way_is_half_of_each_style_and_strength() -> None:
     assert dict(half.style) == pytest.approx({"oil": 0.5, "ink": 0.5})
     assert half.strength == pytest.approx(0.6)
     assert dict(half.seeds) == pytest.approx({0: math.sqrt(0.5), 9: math.sqrt(0.5)})
+
+
+def test_stroke_size_changes_by_equal_factors_and_is_1_where_a_model_does_not_know_it() -> None:
+    specs = (*SPECS, ParameterSpec(STROKE_SCALE, "number", 1.0, "", "", 0.5, 2.0))
+    finest = apply_patch(specs, default_params(specs), {"stroke_scale": 0.5})
+    coarsest = apply_patch(specs, finest, {"stroke_scale": 2.0, "transition_ms": 100})
+    transition = start_transition(look_of(finest), coarsest, 0)
+    assert [transition.at(ms * NS_PER_MS).stroke_scale for ms in (0, 50, 100)] == pytest.approx([0.5, 1.0, 2.0])
+    assert look_of(DEFAULT).stroke_scale == 1.0
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.floats(0, 1)), min_size=1, max_size=12))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from cmstream.models.painter import PainterModel, PainterNet
 
 
 def small_painter() -> PainterModel:
-    config = PainterConfig(("oil", "ink"), 0.5, channels=(8, 12), blocks=(1, 1), embedding=8)
+    config = PainterConfig(("oil", "ink"), 0.5, channels=(8, 12), blocks=(1, 1), embedding=8, stroke_scales=(0.5, 2.0))
     with torch.random.fork_rng():
         torch.manual_seed(1)
         net = PainterNet(config)
@@ -46,7 +47,7 @@ def one(stream_id: int, look: Look, picture: int = 0) -> EngineInput:
 
 OIL = Look((("oil", 1.0),), 1.0, ((1, 1.0),))
 INK = Look((("ink", 1.0),), 0.5, ((2, 1.0),))
-MIX = Look((("oil", 0.5), ("ink", 0.5)), 0.7, ((1, 0.6), (2, 0.8)))
+MIX = Look((("oil", 0.5), ("ink", 0.5)), 0.7, ((1, 0.6), (2, 0.8)), stroke_scale=1.5)
 
 
 def run(engine: CpuEngine, *batch: EngineInput) -> list[Rgb]:
@@ -70,6 +71,14 @@ def test_the_same_input_gives_the_same_bytes_and_another_seed_others(engine: Cpu
     (other,) = run(engine, one(1, Look(OIL.style, 1.0, ((7, 1.0),))))
     assert (first == again).all()
     assert (first != other).any()
+
+
+def test_another_stroke_size_paints_another_picture_and_one_out_of_range_is_held_to_it(engine: CpuEngine) -> None:
+    def painted(scale: float) -> Rgb:
+        return run(engine, one(1, replace(OIL, stroke_scale=scale)))[0]
+
+    assert not np.array_equal(painted(1.0), painted(2.0))
+    assert np.array_equal(painted(2.0), painted(3.0))
 
 
 def test_a_batch_of_mixed_looks_gives_each_what_it_gives_alone_at_the_same_bucket() -> None:

@@ -30,7 +30,7 @@ def some_input(height_px: int, width_px: int, count: int = 1, styles: int = 1) -
     generator = torch.Generator().manual_seed(1)
     shape = (count, 3, height_px, width_px)
     src = torch.rand(shape, generator=generator) * 2 - 1
-    return ModelInput(src, torch.randn(shape, generator=generator), torch.eye(styles)[:1].expand(count, -1))
+    return ModelInput(src, torch.randn(shape, generator=generator), torch.eye(styles)[:1].expand(count, -1), torch.ones(count))
 
 
 def test_the_shipped_size_costs_at_most_four_gigamacs_at_512() -> None:
@@ -56,7 +56,9 @@ def test_a_row_of_a_batch_gives_what_it_gives_alone() -> None:
     with torch.inference_mode():
         together = model.stylize(batch)
         for row in range(3):
-            alone = model.stylize(ModelInput(batch.src[row : row + 1], batch.noise[row : row + 1], batch.style[row : row + 1]))
+            alone = model.stylize(
+                ModelInput(batch.src[row : row + 1], batch.noise[row : row + 1], batch.style[row : row + 1], torch.ones(1))
+            )
             torch.testing.assert_close(together[row : row + 1], alone, rtol=1e-4, atol=1e-5)
 
 
@@ -66,7 +68,9 @@ def test_another_noise_gives_another_picture_and_the_same_noise_the_same() -> No
     with torch.inference_mode():
         first = model.stylize(batch)
         assert torch.equal(first, model.stylize(batch))
-        assert not torch.allclose(first, model.stylize(ModelInput(batch.src, batch.noise.flip(3), batch.style)), atol=1e-3)
+        assert not torch.allclose(
+            first, model.stylize(ModelInput(batch.src, batch.noise.flip(3), batch.style, batch.stroke_scale)), atol=1e-3
+        )
 
 
 def test_a_regression_ignores_its_noise() -> None:
@@ -74,7 +78,9 @@ def test_a_regression_ignores_its_noise() -> None:
     model = PainterModel(config, awake(config))
     batch = some_input(32, 32)
     with torch.inference_mode():
-        assert torch.equal(model.stylize(batch), model.stylize(ModelInput(batch.src, -batch.noise, batch.style)))
+        assert torch.equal(
+            model.stylize(batch), model.stylize(ModelInput(batch.src, -batch.noise, batch.style, batch.stroke_scale))
+        )
 
 
 def test_styles_change_the_picture() -> None:
@@ -82,7 +88,7 @@ def test_styles_change_the_picture() -> None:
     model = PainterModel(config, awake(config))
     batch = some_input(32, 32, styles=2)
     with torch.inference_mode():
-        other = model.stylize(ModelInput(batch.src, batch.noise, 1 - batch.style))
+        other = model.stylize(ModelInput(batch.src, batch.noise, 1 - batch.style, batch.stroke_scale))
         assert not torch.allclose(model.stylize(batch), other, atol=1e-4)
     assert model.spec.parameters[0].choices == ("oil", "ink")
 
@@ -115,5 +121,5 @@ def test_the_condition_tells_near_times_apart_in_bfloat16() -> None:
     net = awake(SMALL).to(torch.bfloat16)
     style = torch.ones(2, 1, dtype=torch.bfloat16)
     with torch.inference_mode():
-        near = net.condition(torch.tensor([1.500, 1.508]), style)
+        near = net.condition(torch.tensor([1.500, 1.508]), style, torch.ones(2))
     assert not torch.equal(near[0], near[1])

@@ -47,7 +47,7 @@ def test_a_saved_painter_loads_and_paints_the_same(good: Path, state: dict[str, 
     assert read_tensors(good).metadata["objective"] == "consistency"
     for name, tensor in model.net.state_dict().items():
         assert torch.equal(tensor, state[name].half().float())
-    batch = ModelInput(torch.zeros(1, 3, 32, 32), torch.randn(1, 3, 32, 32), torch.ones(1, 1))
+    batch = ModelInput(torch.zeros(1, 3, 32, 32), torch.randn(1, 3, 32, 32), torch.ones(1, 1), torch.ones(1))
     with torch.inference_mode():
         assert torch.isfinite(model.stylize(batch)).all()
 

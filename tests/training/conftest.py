@@ -22,7 +22,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def recipe() -> Recipe:
-    return Recipe(count=20, size_px=112, seed=5)
+    return Recipe(stroke_scales=(0.6, 1.8), count=20, size_px=112, seed=5)
 
 
 @pytest.fixture(scope="package")

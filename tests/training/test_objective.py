@@ -36,9 +36,9 @@ class Spy(PainterNet):
         super().__init__(CONFIG)
         self.asked: list[tuple[Tensor, Tensor, bool]] = []
 
-    def forward(self, noisy: Tensor, src: Tensor, t: Tensor, style: Tensor) -> Tensor:
+    def forward(self, noisy: Tensor, src: Tensor, t: Tensor, style: Tensor, scale: Tensor) -> Tensor:
         self.asked.append((noisy.detach().float(), t.clone(), torch.is_grad_enabled()))
-        return super().forward(noisy, src, t, style)
+        return super().forward(noisy, src, t, style, scale)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_perfect_net_has_no_loss_and_a_bad_one_has(batch: Batch, monkeypatch: 
     objective = Consistency(FLOW, autocast=False)
     bad = objective.loss(net, batch, 0.9, Generator().manual_seed(1))
 
-    def perfect(noisy: Tensor, src: Tensor, t: Tensor, style: Tensor) -> Tensor:
+    def perfect(noisy: Tensor, src: Tensor, t: Tensor, style: Tensor, scale: Tensor) -> Tensor:
         rows = slice(10, 14) if len(noisy) == 4 else slice(None)
         at = t[:, None, None, None]
         return at.cos() * batch.noise[rows] - at.sin() * batch.painting[rows] / FLOW.sigma_data

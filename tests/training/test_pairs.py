@@ -12,7 +12,7 @@ from torch import Generator
 
 from cmstream.core.errors import InvalidInput
 from cmstream.training.painters import PAINTERS
-from cmstream.training.pairs import Pairs, Recipe, open_pairs, prepare_pairs
+from cmstream.training.pairs import Pairs, Recipe, _look, open_pairs, prepare_pairs
 
 
 def _ignore(done: int, total: int) -> None:
@@ -30,8 +30,27 @@ def test_the_same_recipe_makes_the_same_pairs_and_another_seed_others(pairs: Pai
 def test_a_painting_is_that_of_its_scene_and_noise(pairs: Pairs) -> None:
     src = torch.from_numpy(pairs.scenes[:2].astype(np.float32)) / 127.5 - 1
     noise = torch.from_numpy(pairs.noise[:2].astype(np.float32))
-    painting = PAINTERS["oil"].paint(src, noise)
+    scale = float(pairs.stroke_scales[0])
+    assert scale == pairs.stroke_scales[1]
+    painting = PAINTERS["oil"].paint(src, noise, scale)
     assert float((painting - (torch.from_numpy(pairs.paintings[:2].astype(np.float32)) / 127.5 - 1)).abs().max()) < 0.02
+
+
+def test_half_of_the_chunks_are_at_the_style_s_own_scale_and_the_others_spread(tmp_path: Path, recipe: Recipe) -> None:
+    looks = [
+        _look(replace(recipe, styles=("oil", "ink", "comic"), mixed=0.25), index, Generator().manual_seed(index))
+        for index in range(240)
+    ]
+    scales = torch.tensor([scale for _, scale in looks])
+    assert 0.4 < float((scales == 1).float().mean()) < 0.6
+    assert 0.6 <= float(scales.min()) < 0.7
+    assert 1.6 < float(scales.max()) <= 1.8
+    styles = torch.stack([style for style, _ in looks])
+    torch.testing.assert_close(styles.sum(1), torch.ones(240))
+    mixed = (styles > 0).sum(1) == 2
+    assert 0.15 < float(mixed.float().mean()) < 0.35
+    # Every style gets its share.
+    assert float(styles.mean(0).min()) > 0.28
 
 
 def test_crops_of_the_three_are_of_the_same_place(pairs: Pairs) -> None:
@@ -39,6 +58,7 @@ def test_crops_of_the_three_are_of_the_same_place(pairs: Pairs) -> None:
     rows = torch.randint(0, 20, (4,), generator=Generator().manual_seed(0)).tolist()
     for index, row in enumerate(rows):
         assert np.array_equal(batch.noise[index].numpy(), pairs.noise[row].astype(np.float32))
+        assert float(batch.stroke_scale[index]) == pairs.stroke_scales[row]
     crops = pairs.sample(4, 64, Generator().manual_seed(1))
     assert crops.src.shape == crops.noise.shape == crops.painting.shape == (4, 3, 64, 64)
     assert float(crops.src.abs().max()) <= 1
