@@ -31,6 +31,8 @@ def check_offer(sdp: str, *, sends_video: bool) -> str:
         )
     if sdp.count("a=candidate:") > MAX_CANDIDATES * MAX_MEDIA:
         raise InvalidOffer(f"the offer has more than {MAX_CANDIDATES} candidates a media section", parsed=True)
+    if any(media.kind not in ("audio", "video") for media in description.media):
+        raise InvalidOffer("the offer has a data channel; offer audio and video only", parsed=True)
     wanted = _SENDS if sends_video else _RECEIVES
     if not any(media.kind == "video" and (media.direction or "sendrecv") in wanted for media in description.media):
         verb = "sends" if sends_video else "receives"
@@ -86,7 +88,8 @@ def _candidate(text: str) -> RTCIceCandidate:
 
 
 def _unusable(line: str) -> bool:
+    """A candidate for another component than 1 (RTCP is multiplexed), for TCP, or behind a multicast name."""
     if not line.startswith("a=candidate:"):
         return False
     words = line.split()
-    return len(words) < 8 or words[2].lower() != "udp" or words[4].lower().endswith(".local")
+    return len(words) < 8 or words[1] != "1" or words[2].lower() != "udp" or words[4].lower().endswith(".local")

@@ -18,11 +18,14 @@ log = logging.getLogger(__name__)
 
 Role = Literal["publisher", "viewer"]
 ENDED_STATES = {"failed", "closed"}
-SEND_PROFILES = {"42001f", "42e01f"}
+SEND_PROFILES = ("42e01f", "42001f")
 
 
 class Peer:
-    """`answer` negotiates; `connected` and `ended` are set once; `reason` says why it ended."""
+    """`answer` negotiates; `connected`, `ended` and `gone` are set once; `reason` says why it ended.
+
+    `end` asks for the end from anywhere; `gone` is set when its sockets are closed.
+    """
 
     def __init__(self, connection: RTCPeerConnection, stream: str, role: Role) -> None:
         self.session_id = secrets.token_urlsafe(24)
@@ -33,6 +36,7 @@ class Peer:
         self.reason = ""
         self.connected = asyncio.Event()
         self.ended = asyncio.Event()
+        self.gone = asyncio.Event()
         self._remote_fragments: set[str] = set()
         self._candidates = 0
         connection.on("connectionstatechange", self._state_changed)
@@ -88,8 +92,13 @@ class Peer:
 def prefer_send_codecs(transceiver: RTCRtpTransceiver) -> None:
     """H264 constrained baseline first, then VP8: what our encoders make and every browser shows."""
     capabilities = transceiver.sender.getCapabilities("video").codecs
-    transceiver.setCodecPreferences([codec for codec in capabilities if _sendable(codec)])
+    transceiver.setCodecPreferences(sorted(filter(_sendable, capabilities), key=_preference))
 
 
 def _sendable(codec: RTCRtpCodecCapability) -> bool:
-    return codec.mimeType != "video/H264" or str(codec.parameters.get("profile-level-id")) in SEND_PROFILES
+    return codec.mimeType != "video/H264" or codec.parameters.get("profile-level-id") in SEND_PROFILES
+
+
+def _preference(codec: RTCRtpCodecCapability) -> int:
+    profile = str(codec.parameters.get("profile-level-id"))
+    return SEND_PROFILES.index(profile) if profile in SEND_PROFILES else len(SEND_PROFILES)

@@ -8,24 +8,26 @@ from collections.abc import Coroutine
 from concurrent.futures import Executor
 from urllib.parse import unquote
 
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceServer, RTCPeerConnection
-from aiortc.mediastreams import MediaStreamError
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
 
 from cmstream.core.clock import Clock
-from cmstream.core.errors import CmstreamError, Conflict, NotFound, ResourceExhausted
+from cmstream.core.errors import CmstreamError, Conflict, NotFound, ResourceExhausted, Unavailable
 from cmstream.core.frame import DropReason
 from cmstream.core.metrics import Metrics
 from cmstream.session.publisher import Publisher
 from cmstream.session.registry import Registry
 from cmstream.session.session import Session
 from cmstream.session.subscription import Subscription
+from cmstream.session.watch import Watch
 from cmstream.settings import RtcSettings
-from cmstream.transport.rtc import compat
+from cmstream.transport.rtc import compat, encoders
 from cmstream.transport.rtc.offer import check_offer
 from cmstream.transport.rtc.peer import Peer, Role, prefer_send_codecs
 from cmstream.transport.rtc.tracks import Intake, StyledTrack
 
 log = logging.getLogger(__name__)
+
+CHECK_S = 3600.0  # a watch is woken by every change; this only bounds the wait
 
 
 class Peers:
@@ -71,15 +73,8 @@ class Peers:
         offer = check_offer(offer_sdp, sends_video=True)
         publisher = self._registry.open(stream).publish("whip")
         peer = self._peer(stream, "publisher")
-        tracks: list[MediaStreamTrack] = []
-        peer.connection.on("track", tracks.append)
-        try:
-            await peer.answer(offer)
-        except BaseException:
-            publisher.close("the offer was refused")
-            await self._discard(peer)
-            raise
-        self._run(peer, self._publisher_life(peer, publisher, tracks))
+        self._run(peer, self._publisher_life(peer, publisher))
+        await self._answer(peer, offer)
         return peer
 
     async def play(self, stream: str, offer_sdp: str) -> Peer:
@@ -90,16 +85,12 @@ class Peers:
         self._registry.check_viewer()
         subscription = session.subscribe("whep")
         peer = self._peer(stream, "viewer")
-        try:
-            sender = peer.connection.addTrack(StyledTrack(subscription, self._clock))
-            compat.use_codecs(sender, self._codecs)
-            prefer_send_codecs(peer.connection.getTransceivers()[0])
-            await peer.answer(offer)
-        except BaseException:
-            subscription.close("the offer was refused")
-            await self._discard(peer)
-            raise
         self._run(peer, self._viewer_life(peer, subscription, session))
+        track = StyledTrack(subscription, self._clock)
+        track.on("ended", lambda: peer.end(subscription.reason or "the media ended"))
+        compat.use_codecs(peer.connection.addTrack(track), self._codecs)
+        prefer_send_codecs(peer.connection.getTransceivers()[0])
+        await self._answer(peer, offer)
         return peer
 
     async def trickle(self, session_id: str, fragment: str) -> None:
@@ -110,14 +101,14 @@ class Peers:
         """End a session; its sockets are closed when this returns. Raises NotFound."""
         peer = self._find(session_id)
         peer.end("the client ended the session")
-        await self._discard(peer)
+        await peer.gone.wait()
 
     async def close_all(self, reason: str = "the server is shutting down") -> None:
         """End every session and close its sockets."""
         peers = list(self._peers.values())
         for peer in peers:
             peer.end(reason)
-        await asyncio.gather(*(self._discard(peer) for peer in peers))
+        await asyncio.gather(*(peer.gone.wait() for peer in peers))
 
     def _admit(self) -> None:
         if len(self._peers) >= self._settings.max_peers:
@@ -140,45 +131,65 @@ class Peers:
 
     def _peer(self, stream: str, role: Role) -> Peer:
         compat.ice_hosts.set(self._hosts)
-        compat.video_bps.set(1000 * self._settings.bitrate_kbps)
+        encoders.video_bps.set(1000 * self._settings.bitrate_kbps)
         servers = [_ice_server(url) for url in self._settings.ice_servers]  # always explicit: None means a public STUN
         peer = Peer(RTCPeerConnection(RTCConfiguration(iceServers=servers)), stream, role)
         self._peers[peer.session_id] = peer
         self._metrics.peers.labels(role).inc()
         return peer
 
+    async def _answer(self, peer: Peer, offer: str) -> None:
+        """Negotiate; a refused offer, or a client that left meanwhile, ends the peer."""
+        try:
+            await peer.answer(offer)
+        except BaseException:
+            peer.end("the offer was refused")
+            raise
+        if peer.ended.is_set():
+            raise Unavailable(f"the session ended while it was set up: {peer.reason}")
+
     def _run(self, peer: Peer, life: Coroutine[None, None, None]) -> None:
         assert self._tasks is not None, "start() first"
-        self._tasks.create_task(life, name=f"peer {peer.role} {peer.stream}")
+        self._tasks.create_task(self._contained(peer, life), name=f"peer {peer.role} {peer.stream}")
 
-    async def _publisher_life(self, peer: Peer, publisher: Publisher, tracks: list[MediaStreamTrack]) -> None:
+    async def _contained(self, peer: Peer, life: Coroutine[None, None, None]) -> None:
+        """Run a peer's life to its end. Only here is a connection closed, and no fault of one peer reaches another."""
+        try:
+            await life
+        except Exception:
+            self._metrics.errors.labels("peer_failed").inc()
+            log.exception("stream %s: WebRTC %s failed", peer.stream, peer.role)
+            peer.end("an internal fault")
+        finally:
+            await self._discard(peer)
+
+    async def _publisher_life(self, peer: Peer, publisher: Publisher) -> None:
         with publisher:
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    running = [tasks.create_task(self._kicked(peer, publisher)), tasks.create_task(self._watchdog(peer))]
-                    for track in tracks:
-                        take = self._take_video(peer, publisher, track) if track.kind == "video" else _waste(track)
-                        running.append(tasks.create_task(take))
-                    await peer.ended.wait()
-                    for task in running:
-                        task.cancel()
-            finally:
-                await self._discard(peer)
+            async with asyncio.TaskGroup() as tasks:
+                running = [
+                    tasks.create_task(self._kicked(peer, publisher)),
+                    tasks.create_task(self._watchdog(peer)),
+                    tasks.create_task(self._take_video(peer, publisher)),
+                ]
+                await peer.ended.wait()
+                for task in running:
+                    task.cancel()
 
     async def _viewer_life(self, peer: Peer, subscription: Subscription, session: Session) -> None:
         with subscription, session.watch() as watch:
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    watchdog = tasks.create_task(self._watchdog(peer))
-                    ended = tasks.create_task(peer.ended.wait())
-                    while not (ended.done() or watch.closed):
-                        changed = tasks.create_task(watch.changed(3600))
-                        await asyncio.wait((ended, changed), return_when=asyncio.FIRST_COMPLETED)
-                        changed.cancel()
-                    peer.end(subscription.reason or "the stream closed")
-                    watchdog.cancel()
-            finally:
-                await self._discard(peer)
+            async with asyncio.TaskGroup() as tasks:
+                running = [
+                    tasks.create_task(self._watchdog(peer)),
+                    tasks.create_task(self._closed(peer, session, watch)),
+                ]
+                await peer.ended.wait()
+                for task in running:
+                    task.cancel()
+
+    async def _closed(self, peer: Peer, session: Session, watch: Watch) -> None:
+        while not watch.closed:
+            await watch.changed(CHECK_S)
+        peer.end(session.reason or "the stream closed")
 
     async def _watchdog(self, peer: Peer) -> None:
         try:
@@ -192,11 +203,17 @@ class Peers:
         await publisher.closed.wait()
         peer.end(publisher.reason)
 
-    async def _take_video(self, peer: Peer, publisher: Publisher, track: MediaStreamTrack) -> None:
+    async def _take_video(self, peer: Peer, publisher: Publisher) -> None:
+        """Push the first video track; whatever else is sent is thrown away undecoded."""
+        await peer.connected.wait()
+        receivers = [transceiver.receiver for transceiver in peer.connection.getTransceivers()]
+        video = next(one for one in receivers if one.track is not None and one.track.kind == "video")
+        for other in receivers:
+            if other is not video:
+                compat.ignore(other)
         dropped = self._metrics.frames_dropped.labels(DropReason.SUPERSEDED)
-        intake = Intake(track, publisher, self._clock, self._codecs, dropped.inc)
+        intake = Intake(video.track, publisher, self._clock, self._codecs, dropped.inc)
         try:
-            await peer.connected.wait()
             async with asyncio.TaskGroup() as tasks:
                 pushing = tasks.create_task(intake.push())
                 reason = await intake.drain(self._settings.idle_timeout_s)
@@ -206,21 +223,15 @@ class Peers:
             peer.end(str(errors.exceptions[0]))
 
     async def _discard(self, peer: Peer) -> None:
-        """Close the connection and forget the peer; again is fine."""
-        if self._peers.pop(peer.session_id, None) is not None:
+        """Close the connection and forget the peer."""
+        peer.end("closed")
+        try:
+            await peer.connection.close()
+        finally:
+            del self._peers[peer.session_id]
             self._metrics.peers.labels(peer.role).dec()
-            log.info("stream %s: WebRTC %s ended, %s", peer.stream, peer.role, peer.reason or "refused")
-            peer.end("closed")
-        await peer.connection.close()
-
-
-async def _waste(track: MediaStreamTrack) -> None:
-    """Drain a track nobody uses, so that its queue stays empty."""
-    try:
-        while True:
-            await track.recv()
-    except MediaStreamError:
-        return
+            log.info("stream %s: WebRTC %s ended, %s", peer.stream, peer.role, peer.reason)
+            peer.gone.set()
 
 
 def _ice_server(url: str) -> RTCIceServer:

@@ -86,7 +86,7 @@ class Intake:
             while True:
                 async with asyncio.timeout(idle_timeout_s):
                     frame = await self._track.recv()
-                if isinstance(frame, av.VideoFrame) and self._newest.put((frame, self._clock.now_ns())) is not None:
+                if isinstance(frame, av.VideoFrame) and self._newest.put((frame, self._received_ns(frame))) is not None:
                     self._superseded()
         except TimeoutError:
             return f"no media for {idle_timeout_s:g} s"
@@ -94,6 +94,11 @@ class Intake:
             return "the publisher stopped sending"
         finally:
             self._newest.close()
+
+    def _received_ns(self, frame: av.VideoFrame) -> int:
+        """When its first packet came, which the decoder thread wrote on it."""
+        now_ns = self._clock.now_ns()
+        return min(frame.opaque, now_ns) if isinstance(frame.opaque, int) else now_ns
 
     async def push(self) -> None:
         """Convert and push the newest frame, again and again, until `drain` ends. Raises InvalidFrame."""

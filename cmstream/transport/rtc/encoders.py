@@ -1,0 +1,138 @@
+"""Encoders for live viewers: low latency, a bitrate that is kept whatever the frame rate, keyframes only when needed.
+
+An encoder belongs to one viewer; it runs on the codec pool, one frame at a time.
+"""
+
+from __future__ import annotations
+
+import fractions
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import av
+from aiortc.codecs import get_encoder
+from aiortc.codecs.base import Encoder
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.vpx import Vp8Encoder
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from av.video.frame import PictureType
+
+NOMINAL_HZ = 30
+SLOWEST_HZ = 10  # below this a stream is not given more bits per frame
+LARGEST_FRAME_S = 0.25  # no frame takes longer to send than this at the target bitrate
+LEAST_BPS = 100_000
+CHANGE = 0.1  # smaller changes of the wanted bitrate are not worth a reconfiguration
+REBUILD = 2.0  # beyond this factor the size limit of single frames no longer fits
+SMOOTHING = 0.1
+
+_set_vp8_bitrate: Any = vars(Vp8Encoder)["target_bitrate"].fset
+
+video_bps: ContextVar[int] = ContextVar("video_bps", default=2_500_000)
+"""The most that encoders made in this context use, in bits per second."""
+
+
+class LowLatencyH264Encoder(H264Encoder):
+    """x264 with a preset for live video and no B-frames; the bitrate is changed without a new encoder."""
+
+    codec: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._most_bps = self._bps = video_bps.get()
+        self._period_s = 1 / NOMINAL_HZ
+        self._last_s: float | None = None
+        self._built_bps = 0
+
+    @property
+    def target_bitrate(self) -> int:
+        """Bits per second: the setting, or less while the viewer's REMB says that less arrives."""
+        return self._bps
+
+    @target_bitrate.setter
+    def target_bitrate(self, bps: int) -> None:
+        self._bps = max(LEAST_BPS, min(bps, self._most_bps))
+
+    def _encode_frame(self, frame: av.VideoFrame, force_keyframe: bool) -> Iterator[bytes]:
+        self._measure(frame)
+        if self.codec is None or self._outgrown(frame):
+            self.codec = _x264(frame.width, frame.height, self._bps)
+            self._built_bps = self._bps
+        # x264 spends bitrate / NOMINAL_HZ on a frame, however many come; it is told what makes that right.
+        wanted_bps = round(self._bps * NOMINAL_HZ * self._period_s)
+        if abs(wanted_bps - self.codec.bit_rate) > CHANGE * self.codec.bit_rate:
+            self.codec.bit_rate = wanted_bps  # libx264 takes it over with the next frame
+        frame.pict_type = PictureType.I if force_keyframe else PictureType.NONE
+        data = b"".join(bytes(packet) for packet in self.codec.encode(frame))
+        if data:
+            yield from self._split_bitstream(data)
+
+    def _outgrown(self, frame: av.VideoFrame) -> bool:
+        if (frame.width, frame.height) != (self.codec.width, self.codec.height):
+            return True
+        return not 1 / REBUILD <= self._bps / self._built_bps <= REBUILD
+
+    def _measure(self, frame: av.VideoFrame) -> None:
+        """Follow the period at which frames come, from their timestamps."""
+        if frame.pts is None or frame.time_base is None:
+            return
+        now_s = frame.pts * frame.time_base.numerator / frame.time_base.denominator
+        before_s, self._last_s = self._last_s, now_s
+        if before_s is not None and now_s > before_s:
+            self._period_s += SMOOTHING * (min(now_s - before_s, 1 / SLOWEST_HZ) - self._period_s)
+
+
+class SteadyVp8Encoder(Vp8Encoder):
+    """aiortc's VP8, which starts anew with a keyframe on every change of bitrate: small changes are ignored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._most_bps = video_bps.get()
+        self.target_bitrate = self._most_bps
+
+    @property
+    def target_bitrate(self) -> int:
+        """Bits per second, within aiortc's own limits of 0.5 to 3 million."""
+        return super().target_bitrate
+
+    @target_bitrate.setter
+    def target_bitrate(self, bps: int) -> None:
+        wanted_bps = min(bps, self._most_bps)
+        running_bps = self.codec.bit_rate if self.codec is not None else None
+        if not running_bps or not 1 / REBUILD < wanted_bps / running_bps < REBUILD:
+            _set_vp8_bitrate(self, wanted_bps)
+
+
+def live_encoder(codec: RTCRtpCodecParameters) -> Encoder:
+    """The encoder a sender gets for `codec`, in place of aiortc's `get_encoder`."""
+    match codec.mimeType.lower():
+        case "video/h264":
+            return LowLatencyH264Encoder()
+        case "video/vp8":
+            return SteadyVp8Encoder()
+        case _:
+            return get_encoder(codec)
+
+
+def _x264(width_px: int, height_px: int, bps: int) -> Any:
+    """x264 open at the highest rate it may be told of; the bitrate is lowered from there.
+
+    libx264 takes a new bitrate only where the stream began as CBR, and only up to the rate it began with
+    (x264, `x264_encoder_try_reconfig` and `x264_ratecontrol_init_reconfigurable`).
+    """
+    codec: Any = av.CodecContext.create("libx264", "w")
+    codec.width, codec.height, codec.pix_fmt = width_px, height_px, "yuv420p"
+    codec.bit_rate = bps * NOMINAL_HZ // SLOWEST_HZ
+    codec.framerate = fractions.Fraction(NOMINAL_HZ, 1)
+    codec.time_base = fractions.Fraction(1, 90_000)
+    codec.options = {
+        "preset": "veryfast",
+        "tune": "zerolatency",
+        "bf": "0",
+        "g": "600",
+        "maxrate": str(codec.bit_rate),
+        "bufsize": str(round(bps * LARGEST_FRAME_S)),
+    }
+    codec.profile = "Baseline"
+    codec.open()
+    return codec

@@ -1,0 +1,132 @@
+"""A jitter buffer for live video: whole frames at once, and no long wait for what will not come. Event loop only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+from aiortc.rtp import RtpPacket
+
+from cmstream.core.clock import NS_PER_MS, MonotonicClock
+
+GIVE_UP_MS = 80
+
+
+class VideoFrameData(JitterFrame):
+    """An encoded frame; `first_ns` is when its first packet came.
+
+    `earlier` are frames that became whole at the same moment, when a late packet closed a gap: decode them first.
+    """
+
+    def __init__(self, data: bytes, timestamp: int, first_ns: int) -> None:
+        super().__init__(data=data, timestamp=timestamp)
+        self.first_ns = first_ns
+        self.earlier: list[VideoFrameData] = []
+
+
+class MarkerJitterBuffer(JitterBuffer):
+    """Emits a video frame on its marker bit (RFC 6184, 5.1) and gives up a gap not filled in `GIVE_UP_MS`.
+
+    Everything that is whole leaves at once: one frame per packet, as aiortc does it, never catches up after a gap.
+    """
+
+    _capacity: int
+    _origin: int | None
+    _packets: list[RtpPacket | None]
+
+    def __init__(
+        self,
+        capacity: int,
+        prefetch: int = 0,
+        is_video: bool = False,
+        now_ns: Callable[[], int] | None = None,
+    ) -> None:
+        super().__init__(capacity, prefetch, is_video)
+        self._video = is_video
+        self._now_ns = now_ns or MonotonicClock().now_ns
+        self._newest = 0
+        self._blocked_since_ns: int | None = None
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        """As aiortc's, and True for "send a PLI" when a gap was given up."""
+        if not self._video:
+            return super().add(packet)
+        now_ns = self._now_ns()
+        packet._arrived_ns = now_ns  # type: ignore[attr-defined]  # rides along, as aiortc's own _data does
+        first = self._origin is None
+        pli, frame = super().add(packet)
+        if first or (packet.sequence_number - self._newest) & 0xFFFF < 0x8000 or self._restarted():
+            self._newest = packet.sequence_number
+        if not self._gap():
+            self._blocked_since_ns = None
+            return pli, frame
+        if frame is not None or self._blocked_since_ns is None:
+            self._blocked_since_ns = now_ns
+        if now_ns - self._blocked_since_ns < GIVE_UP_MS * NS_PER_MS:
+            return pli, frame
+        self._skip_gap()
+        self._blocked_since_ns = now_ns if self._gap() else None
+        return True, self._remove_frame(packet.sequence_number)
+
+    def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
+        if not self._video:
+            return super()._remove_frame(sequence_number)
+        whole: list[VideoFrameData] = []
+        while (run := self._whole_run()) is not None:
+            self.remove(len(run))
+            data = b"".join(packet._data for packet in run)  # type: ignore[attr-defined]  # set by the receiver
+            arrived_ns = min(packet._arrived_ns for packet in run)  # type: ignore[attr-defined]  # set by add
+            whole.append(VideoFrameData(data, run[0].timestamp, arrived_ns))
+        if not whole:
+            return None
+        newest = whole.pop()
+        newest.earlier = whole
+        return newest
+
+    def _whole_run(self) -> list[RtpPacket] | None:
+        """The packets of the oldest frame, if none is missing."""
+        assert self._origin is not None
+        run: list[RtpPacket] = []
+        for count in range(self._capacity):
+            packet = self._packets[(self._origin + count) % self._capacity]
+            if packet is None:
+                return None
+            if run and packet.timestamp != run[0].timestamp:  # a sender that sets no marker
+                return run
+            run.append(packet)
+            if packet.marker:
+                return run
+        return None
+
+    def _restarted(self) -> bool:
+        """Whether the sender jumped back, so that the base class began anew and `_newest` lies outside the buffer."""
+        assert self._origin is not None
+        ahead = (self._newest - self._origin) & 0xFFFF
+        return self._capacity <= ahead < 0xFFFF
+
+    def _span(self) -> int:
+        assert self._origin is not None
+        return min(self._capacity, ((self._newest - self._origin) & 0xFFFF) + 1)
+
+    def _gap(self) -> bool:
+        """Whether a packet is missing before the newest one."""
+        assert self._origin is not None
+        if ((self._newest - self._origin) & 0xFFFF) >= 0x8000:
+            return False
+        return any(self._packets[(self._origin + i) % self._capacity] is None for i in range(self._span()))
+
+    def _skip_gap(self) -> None:
+        """Drop up to the first frame that starts after the first gap, or everything if none does yet."""
+        assert self._origin is not None
+        past_gap = ended = False
+        before: int | None = None  # the timestamp of the packet before, past the gap
+        for i in range(self._span()):
+            packet = self._packets[(self._origin + i) % self._capacity]
+            if past_gap and (ended or (packet is not None and before not in (None, packet.timestamp))):
+                self.remove(i)
+                return
+            if packet is None:
+                past_gap, before = True, None
+            else:
+                ended, before = past_gap and bool(packet.marker), packet.timestamp
+        self.remove(self._span())
