@@ -14,7 +14,7 @@ from cmstream.core.errors import CmstreamError, Unavailable
 from cmstream.transport.grpc.call import Services, StreamCall
 from cmstream.v1.style_service_pb2 import DESCRIPTOR, GetCapabilitiesRequest, GetCapabilitiesResponse
 from cmstream.wire.control import model_message
-from cmstream.wire.envelope import Incoming, incoming, serialized
+from cmstream.wire.envelope import Incoming, Outgoing, incoming, serialized
 from cmstream.wire.errors import status_of
 from cmstream.wire.frame import PIXEL_FORMATS
 
@@ -24,6 +24,10 @@ SERVICE = DESCRIPTOR.services_by_name["StyleService"].full_name
 
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ClientGone(CmstreamError):
+    """The other end of a call has left in the middle of it: nobody's fault, and nobody is there to be told."""
 
 
 class StyleServicer:
@@ -41,7 +45,14 @@ class StyleServicer:
 
     async def stream(self, requests: AsyncIterator[Incoming], context: Context) -> None:
         """One call of `Stream`."""
-        call = StreamCall(self._services, requests, context.write)
+
+        async def write(response: Outgoing) -> None:
+            try:
+                await context.write(response)
+            except grpc.aio.InternalError as error:  # what gRPC raises when a call is cancelled under a write
+                raise ClientGone("the client has left") from error
+
+        call = StreamCall(self._services, requests, write)
         self._calls.add(call)
         self._idle.clear()
         try:
@@ -94,6 +105,9 @@ class StyleServicer:
     async def _answer(self, work: Awaitable[T], context: Context) -> T:
         try:
             return await work
+        except ClientGone:
+            log.info("a call from %s ended: its client left", context.peer())
+            raise asyncio.CancelledError from None  # which gRPC takes as the end of a call without a status
         except CmstreamError as error:
             failure = error
         except Exception:

@@ -6,6 +6,7 @@ import asyncio
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 from cmstream.core.frame import Rgb
 from cmstream.core.picture import decode_picture, encode_jpeg
@@ -174,6 +175,22 @@ async def test_a_client_that_does_not_read_neither_fills_the_server_nor_loses_an
         assert sorted(answered) == list(range(sent))
         reasons = {r.frame_dropped.reason for r in heard if r.HasField("frame_dropped")}
         assert frame_pb2.DROP_REASON_SLOW_SINK in reasons
+
+
+async def test_a_client_that_leaves_under_a_write_is_no_fault_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    big = picture(width_px=512, height_px=512)
+    async with serving({"engine": {"size_px": 512}}) as server:
+        for attempt in range(6):
+            async with dialogue(server.address) as client:
+                await client.open(f"cam{attempt}")
+                for frame_id in range(12):
+                    await client.frame(frame_id, big)
+                await asyncio.sleep(0.01 * attempt)
+        async with asyncio.timeout(5):
+            while any(session.publisher for session in server.registry.sessions()):  # noqa: ASYNC110  # no event says so
+                await asyncio.sleep(0.02)
+        assert server.metrics.registry.get_sample_value("cmstream_errors_total", {"kind": "grpc"}) in (None, 0.0)
+    assert [record.message for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
 async def test_two_streams_at_once_keep_to_their_own() -> None:
