@@ -61,6 +61,10 @@ class PainterNet(nn.Module):
         self.up = nn.ModuleList(_blocks(width, count, embedding) for width, count in rising)
         self.exit = nn.Conv2d(widths[0], 3 * patch, 3, padding=1)
         self.bypass = nn.Conv2d(6 * patch, 3 * patch, 1, bias=False)
+        # F = cos(t) z - sin(t) y / sigma_data: away from pi/2 the noise itself is wanted, more pixels than the trunk can carry.
+        self.bypass_gain = nn.Linear(embedding, 6 * patch)
+        for weights in self.bypass_gain.parameters():
+            nn.init.zeros_(weights)
 
     def condition(self, t: Tensor, style: Tensor, scale: Tensor) -> Tensor:
         """The vector that modulates every block: `t` [B], `style` [B,S], `scale` [B] -> [B,E]."""
@@ -84,7 +88,8 @@ class PainterNet(nn.Module):
         for level in reversed(range(len(self.up))):
             x = F.pixel_shuffle(self.grow[level](x), 2) + skips[level]
             x = _through(self.up[level], x, condition)
-        return F.pixel_shuffle(self.exit(x) + self.bypass(patches), PATCH_PX)
+        past = self.bypass(patches * (1 + self.bypass_gain(condition)[:, :, None, None]))
+        return F.pixel_shuffle(self.exit(x) + past, PATCH_PX)
 
 
 def in_channels_last(net: PainterNet) -> PainterNet:
@@ -111,7 +116,7 @@ class PainterModel:
     def __init__(self, config: PainterConfig, net: PainterNet) -> None:
         self.config = config
         self.net = in_channels_last(net.eval().requires_grad_(False))
-        self._flow = TrigFlow(config.sigma_data)
+        self.flow = TrigFlow(config.sigma_data)
         self._dtype = torch.float32
         self._spec = ModelSpec(
             name=config.name,
@@ -142,7 +147,7 @@ class PainterModel:
         src, style = batch.src.to(self._dtype), batch.style.to(self._dtype)
         noise = batch.noise.to(self._dtype) if self.config.uses_noise else torch.zeros_like(src)
         scale = batch.stroke_scale.float().clamp(*self.config.stroke_scales)
-        return self._flow.served(lambda z, t: self.net(z, src, t, style, scale), noise)
+        return self.flow.served(lambda z, t: self.net(z, src, t, style, scale), noise)
 
 
 def _parameters(config: PainterConfig) -> tuple[ParameterSpec, ...]:
