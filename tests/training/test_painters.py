@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from cmstream.training.painters import PAINTERS, Oil
+from cmstream.training.painters import PAINTERS, Oil, Painter
 from cmstream.training.painters.fields import blur, blur_gain, gradient, line_integral_convolution, tangent
 
 
@@ -22,30 +22,75 @@ def _bars(side_px: int = 96) -> Tensor:
     return (0.6 * torch.sin(x)).expand(1, 3, side_px, -1).contiguous()
 
 
-def test_the_painters_are_known_by_their_names() -> None:
-    assert {name: painter.name for name, painter in PAINTERS.items()} == {"oil": "oil"}
+def _soft(count: int = 1, side_px: int = 96) -> Tensor:
+    """Smooth shapes in colour, [count,3,side_px,side_px] in [-1,1]."""
+    noise = torch.randn((count, 3, side_px, side_px), generator=Generator().manual_seed(7))
+    return (4 * blur(noise, 6.0) * blur_gain(6.0) / 5).clamp(-1, 1)
 
 
-def test_the_same_source_and_noise_give_the_same_painting_and_another_noise_another() -> None:
-    src = _bars()
-    assert torch.equal(Oil().paint(src, _noise()), Oil().paint(src, _noise()))
-    assert float((Oil().paint(src, _noise()) - Oil().paint(src, _noise(seed=1))).square().mean().sqrt()) > 0.03
+def _rms(difference: Tensor) -> float:
+    return float(difference.square().mean().sqrt())
 
 
-def test_a_painting_does_not_depend_on_its_neighbours_in_the_batch() -> None:
-    src = torch.cat([_bars(), torch.zeros(1, 3, 96, 96)])
-    noise = _noise(2)
-    torch.testing.assert_close(Oil().paint(src, noise)[:1], Oil().paint(src[:1], noise[:1]), atol=1e-5, rtol=0)
+@pytest.fixture(params=PAINTERS)
+def painter(request: pytest.FixtureRequest) -> Painter:
+    return PAINTERS[request.param]
 
 
-def test_strokes_are_local_in_the_noise() -> None:
+def test_there_are_nine_painters_known_by_their_names() -> None:
+    assert len(PAINTERS) == 9
+    assert {name: painter.name for name, painter in PAINTERS.items()} == {name: name for name in PAINTERS}
+
+
+def test_the_same_source_and_noise_give_the_same_painting_and_another_noise_another(painter: Painter) -> None:
+    src = _soft()
+    assert torch.equal(painter.paint(src, _noise()), painter.paint(src, _noise()))
+    assert _rms(painter.paint(src, _noise()) - painter.paint(src, _noise(seed=1))) > 0.05
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+def test_a_painting_is_finite_in_range_and_does_not_depend_on_its_neighbours(painter: Painter, scale: float) -> None:
+    src = torch.cat([_soft(), torch.full((1, 3, 96, 96), -1.0), torch.ones(1, 3, 96, 96)])
+    painting = painter.paint(src, _noise(3), scale)
+    assert painting.shape == src.shape
+    assert torch.isfinite(painting).all()
+    assert float(painting.abs().max()) <= 1
+    torch.testing.assert_close(painting[:1], painter.paint(src[:1], _noise(3)[:1], scale), atol=1e-3, rtol=0)
+
+
+def test_strokes_are_local_in_the_noise(painter: Painter) -> None:
     # What makes coupled noise learnable, and lets strokes move with objects: far noise does not reach a pixel.
-    src, noise = _bars(128), _noise(side_px=128)
+    src, noise = _soft(side_px=160), _noise(side_px=160)
     other = noise.clone()
-    other[:, :, :, 64:] = -other[:, :, :, 64:]
-    difference = (Oil().paint(src, noise) - Oil().paint(src, other)).abs()
-    assert float(difference[:, :, :, :32].max()) < 1e-5
-    assert float(difference[:, :, :, 72:].mean()) > 0.02
+    other[:, :, :, 80:] = -other[:, :, :, 80:]
+    difference = (painter.paint(src, noise) - painter.paint(src, other)).abs()
+    assert float(difference[:, :, :, :30].max()) < 1e-3
+    assert float(difference[:, :, :, 90:].mean()) > 0.02
+
+
+def test_a_painting_moves_with_its_source_and_noise(painter: Painter) -> None:
+    # No lattice is fixed to the canvas: a convolutional network knows no place, and could not learn one.
+    src, noise = _soft(side_px=160), _noise(side_px=160)
+    moved = painter.paint(src.roll((5, 3), (2, 3)), noise.roll((5, 3), (2, 3)))
+    still = painter.paint(src, noise).roll((5, 3), (2, 3))
+    assert _rms((moved - still)[..., 50:-50, 50:-50]) < 0.01
+
+
+def test_sensor_noise_hardly_shows(painter: Painter) -> None:
+    src = 0.8 * _soft()
+    jitter = 0.02 * _noise(seed=3)
+    assert _rms(painter.paint(src + jitter, _noise()) - painter.paint(src, _noise())) < 1.5 * _rms(jitter)
+
+
+def test_larger_scales_paint_larger_marks(painter: Painter) -> None:
+    def fineness(scale: float) -> float:
+        marks = painter.paint(src, first, scale) - painter.paint(src, second, scale)
+        across, down = gradient(marks)
+        return (_rms(across) + _rms(down)) / _rms(marks)
+
+    src, first, second = _soft(side_px=160), _noise(side_px=160), _noise(side_px=160, seed=1)
+    assert fineness(0.6) > 1.05 * fineness(1.0)  # the finest marks are near the pixel already
+    assert fineness(1.0) > 1.2 * fineness(1.8)
 
 
 def test_strokes_run_along_the_bars() -> None:
