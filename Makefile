@@ -8,8 +8,12 @@ PYTHON ?= $(VENV)/bin/python
 # More arguments for pip. Without an NVIDIA GPU, the CPU index that pytorch.org names saves gigabytes:
 #   make setup PIP_ARGS="--extra-index-url ADDRESS"
 PIP_ARGS ?=
+# How long `make gpu` trains.
+GPU_MINUTES ?= 20
 # More arguments for the command itself: make run ARGS="--http-port 9000", make test ARGS="-k settings".
 ARGS ?=
+# How long `make gpu` trains.
+GPU_MINUTES ?= 20
 # The Python that makes the virtual environment.
 BASE_PYTHON ?= python3
 # What the checks and the browser tests of the console need; nothing in it is served.
@@ -62,9 +66,12 @@ contracts: $(STAMP)
 proto: $(STAMP) ## regenerate cmstream/v1 from protos
 	$(VENV)/bin/python protos/generate.py
 
-gpu: $(READY) ## the tests and the benchmark that need a CUDA device
+gpu: $(READY) ## what needs a CUDA device: tests, benchmark, training net M (GPU_MINUTES=20) into gpu-results
+	mkdir -p gpu-results
 	PYTHONPATH=. $(PYTHON) -m pytest -m gpu $(ARGS)
-	PYTHONPATH=. $(PYTHON) -m cmstream bench --engine-only --device cuda
+	PYTHONPATH=. $(PYTHON) -m cmstream bench --engine-only --device cuda --json > gpu-results/bench.json
+	PYTHONPATH=. $(PYTHON) -m cmstream train --device cuda --net m --style all --batch 64 --scenes 18432 \
+		--minutes $(GPU_MINUTES) --cache gpu-results/pairs --out gpu-results/painter-m.safetensors
 
 bench: $(STAMP) ## measure this machine: engine and gRPC
 	$(VENV)/bin/cmstream bench $(ARGS)

@@ -36,6 +36,8 @@ def train(
         int, typer.Option(min=16, max=1_000_000, help="Scenes to render and paint first (200 MB per 1000).")
     ] = 9216,
     cache: Annotated[Path, typer.Option(help="Folder of the rendered scenes; made once, used again.")] = Path("training-pairs"),
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: the GPU where there is one.")] = "auto",
+    net: Annotated[str, typer.Option(help="s runs in real time on two CPU cores, m wants a GPU.")] = "s",
     batch: Annotated[int, typer.Option(min=2, max=4096, help="Crops per step.")] = 16,
     learning_rate: Annotated[float, typer.Option(min=1e-7, max=1.0, help="Lower it if the training diverges.")] = 8e-4,
 ) -> None:
@@ -44,6 +46,8 @@ def train(
     Renders scenes once, trains until the time or the steps are spent, and writes OUT. Stop it at any moment and go on
     with --resume.
     """
+    import torch
+
     from cmstream.core.clock import MonotonicClock
     from cmstream.training.painters import PAINTERS
     from cmstream.training.run import Order, Watch
@@ -62,6 +66,8 @@ def train(
         scenes=scenes,
         seed=seed,
         threads=threads,
+        device=("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device,
+        net=net,
         batch=batch,
         learning_rate=learning_rate,
         resume=resume,

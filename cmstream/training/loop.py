@@ -51,6 +51,7 @@ class Plan:
 
     budget: Budget
     seed: int = 0
+    device: str = "cpu"
     batch: int = 16
     crop_px: int = 96
     learning_rate: float = 8e-4
@@ -75,12 +76,13 @@ class Training:
     """One training of one net. `run` goes on from wherever it stands."""
 
     def __init__(self, config: PainterConfig, objective: Objective, pairs: Pairs, plan: Plan, clock: Clock) -> None:
+        self._device = torch.device(plan.device)
         self._config, self._objective, self._pairs, self._plan, self._clock = config, objective, pairs, plan, clock
         self._generator = Generator().manual_seed(plan.seed)
         # Modules draw their first weights from torch's global generator; fork it so that nobody else's draws change.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(plan.seed)
-            self._net = in_channels_last(PainterNet(config))
+            self._net = in_channels_last(PainterNet(config).to(self._device))
         self.average = copy.deepcopy(self._net).requires_grad_(False)
         self._optimizer = torch.optim.AdamW(self._net.parameters(), plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
         self.place = Place(0, 0.0)
@@ -159,7 +161,7 @@ class Training:
     def _step(self, progress: float) -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = self._plan.learning_rate * learning_rate_factor(self.place.step, self._plan.warmup_steps, progress)
-        batch = self._pairs.sample(self._plan.batch, self._plan.crop_px, self._generator)
+        batch = self._pairs.sample(self._plan.batch, self._plan.crop_px, self._generator).to(self._device)
         step = self._objective.loss(self._net, batch, progress, self._generator)
         loss = float(step.total.detach())
         if not math.isfinite(loss):

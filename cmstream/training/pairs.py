@@ -26,7 +26,7 @@ from cmstream.training.scenes import draw_scenes, render
 CHUNK = 16
 """Scenes per rendering batch: as many as stay in a core's cache. Part of the recipe, since chunks are seeded."""
 
-VERSION = 2
+VERSION = 3
 """Raised whenever scenes or painters change, so that an old cache is not mistaken for a new one."""
 
 OnProgress = Callable[[int, int], None]
@@ -45,6 +45,8 @@ class Recipe:
     count: int = 8192
     size_px: int = 128
     seed: int = 0
+    device: str = "cpu"
+    """The kind of device they are rendered on, "cpu" or "cuda": its generators draw other numbers from the same seed."""
     version: int = VERSION
 
 
@@ -57,6 +59,11 @@ class Batch:
     painting: Tensor  # [B,3,H,W] in [-1,1]
     style: Tensor  # [B,S], rows sum to 1
     stroke_scale: Tensor  # [B]
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on `device`."""
+        parts = (self.src, self.noise, self.painting, self.style, self.stroke_scale)
+        return Batch(*(part.to(device, non_blocking=True) for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +148,19 @@ def _render_into(folder: Path, recipe: Recipe, on_progress: OnProgress) -> None:
 @torch.inference_mode()
 def _chunk(recipe: Recipe, index: int) -> tuple[np.ndarray, ...]:
     """Chunk `index` of the recipe in the order of `_ARRAYS`; seeded by both, so chunks may be made in any order."""
-    generator = Generator().manual_seed(recipe.seed * 1_000_003 + index)
-    layers = int(torch.randint(20, 60, (), generator=generator))
+    device = torch.device(recipe.device)
+    generator = Generator(device).manual_seed(recipe.seed * 1_000_003 + index)
+    layers = int(torch.randint(20, 60, (), generator=generator, device=device))
     src = _bytes(render(draw_scenes(CHUNK, layers, generator), recipe.size_px, generator))
     # The painter sees exactly what the files hold, rounding included.
-    noise = torch.randn((CHUNK, 3, recipe.size_px, recipe.size_px), generator=generator).half()
-    style, stroke_scale = _look(recipe, index, generator)
-    painting = torch.zeros(src.shape)
+    noise = torch.randn((CHUNK, 3, recipe.size_px, recipe.size_px), generator=generator, device=device).half()
+    style, stroke_scale = _look(recipe, index, Generator().manual_seed(generator.initial_seed() + 1))
+    seen = _floats(src).to(device)
+    painting = torch.zeros(src.shape, device=device)
     for name, weight in zip(recipe.styles, style.tolist(), strict=True):
         if weight:
-            painting += weight * PAINTERS[name].paint(_floats(src), noise.float(), stroke_scale)
-    return src, noise.numpy(), _bytes(painting), style.expand(CHUNK, -1).numpy(), np.full(CHUNK, stroke_scale, np.float32)
+            painting += weight * PAINTERS[name].paint(seen, noise.float(), stroke_scale)
+    return src, noise.cpu().numpy(), _bytes(painting), style.expand(CHUNK, -1).numpy(), np.full(CHUNK, stroke_scale, np.float32)
 
 
 def _look(recipe: Recipe, index: int, generator: Generator) -> tuple[Tensor, float]:
@@ -168,7 +177,7 @@ def _look(recipe: Recipe, index: int, generator: Generator) -> tuple[Tensor, flo
 
 
 def _bytes(picture: Tensor) -> np.ndarray:
-    return ((picture + 1) * 127.5).round().clamp(0, 255).byte().numpy()
+    return ((picture + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
 
 
 def _floats(picture: np.ndarray) -> Tensor:

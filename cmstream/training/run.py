@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -20,6 +22,14 @@ from cmstream.training.pairs import OnProgress, Pairs, Recipe, prepare_pairs
 
 SIGMA_DATA = 0.5
 """Of `oil` paintings of dead leaves: measured 0.497. A constant of the format, so that nets can be compared."""
+
+NETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "s": {"channels": (48, 64, 96), "blocks": (1, 1, 2)},
+        "m": {"channels": (96, 128, 192), "blocks": (1, 2, 3)},
+    }
+)
+"""S for two CPU cores, M for any GPU."""
 
 STROKE_SCALES = (0.6, 1.8)
 MIXED = 0.125
@@ -42,6 +52,9 @@ class Order:
     scenes: int = 9216
     seed: int = 0
     threads: int = 0
+    device: str = "cpu"
+    """cpu or cuda."""
+    net: str = "s"
     batch: int = 16
     learning_rate: float = 8e-4
     resume: bool = False
@@ -89,28 +102,26 @@ def train(order: Order, watch: Watch, clock: Clock) -> Report | None:
 def recipe_of(order: Order) -> Recipe:
     """The pairs that `order` is trained on."""
     mixed = MIXED if len(order.styles) > 1 else 0.0
-    return Recipe(order.styles, STROKE_SCALES, mixed, count=order.scenes, seed=order.seed + 1)
+    return Recipe(order.styles, STROKE_SCALES, mixed, count=order.scenes, seed=order.seed + 1, device=order.device)
 
 
 def build(order: Order, pairs: Pairs, clock: Clock) -> Training:
     """The training that `order` describes, at its start."""
     coupled = order.objective == "consistency"
-    config = PainterConfig(styles=order.styles, sigma_data=SIGMA_DATA, stroke_scales=STROKE_SCALES, uses_noise=coupled)
+    config = PainterConfig(
+        styles=order.styles, sigma_data=SIGMA_DATA, **NETS[order.net], stroke_scales=STROKE_SCALES, uses_noise=coupled
+    )
     flow = TrigFlow(SIGMA_DATA)
     objective: Objective = Consistency(flow) if coupled else Regression(flow)
     budget = Budget(steps=order.steps, minutes=order.minutes)
-    plan = Plan(budget, seed=order.seed, batch=order.batch, learning_rate=order.learning_rate)
+    plan = Plan(budget, seed=order.seed, device=order.device, batch=order.batch, learning_rate=order.learning_rate)
     return Training(config, objective, pairs, plan, clock)
 
 
 def _check(order: Order) -> None:
-    if order.objective not in OBJECTIVES:
-        raise InvalidInput(f"unknown objective {order.objective[:40]!r}; choose from {', '.join(OBJECTIVES)}")
-    for style in order.styles:
-        if style not in PAINTERS:
-            raise InvalidInput(f"unknown style {style[:40]!r}; choose from {', '.join(PAINTERS)}")
-    if not order.styles or len(set(order.styles)) != len(order.styles):
-        raise InvalidInput("name at least one style, and each only once")
+    _check_names(order)
+    if order.device == "cuda" and not torch.cuda.is_available():
+        raise InvalidInput("there is no CUDA device here; train with --device cpu")
     if order.steps is None and order.minutes is None:
         raise InvalidInput("say how long to train: --minutes or --steps")
     if order.out.suffix != ".safetensors":
@@ -119,3 +130,12 @@ def _check(order: Order) -> None:
         raise InvalidInput(f"there is nothing to resume: {order.checkpoint} does not exist")
     if not order.resume and order.checkpoint.exists():
         raise Conflict(f"{order.checkpoint} is of a training that was begun: go on with --resume, or delete it")
+
+
+def _check_names(order: Order) -> None:
+    chosen = [("objective", order.objective, OBJECTIVES), ("net", order.net, NETS), ("device", order.device, ("cpu", "cuda"))]
+    for what, name, known in (*chosen, *(("style", style, PAINTERS) for style in order.styles)):
+        if name not in known:
+            raise InvalidInput(f"unknown {what} {name[:40]!r}; choose from {', '.join(known)}")
+    if not order.styles or len(set(order.styles)) != len(order.styles):
+        raise InvalidInput("name at least one style, and each only once")

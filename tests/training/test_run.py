@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from cmstream.cli.app import run
+from cmstream.models.registry import embedded_path
 from cmstream.models.weights import load_painter, read_tensors
 
 
@@ -39,6 +41,8 @@ def test_the_baseline_knows_that_it_has_no_noise(tmp_path: Path) -> None:
     [
         (["--objective", "magic"], "consistency, regression"),
         (["--style", "crayon"], "choose from oil"),
+        (["--style", "oil", "--style", "oil"], "each only once"),
+        (["--net", "xl"], "choose from s, m"),
         (["--resume"], "nothing to resume"),
     ],
 )
@@ -50,6 +54,35 @@ def test_an_impossible_order_is_one_clear_line_and_writes_nothing(
     assert told in error
     assert len(error.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_training_on_a_gpu_that_is_not_there_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert _train(tmp_path, "--steps", "1", "--device", "cuda") == 1
+    assert "--device cpu" in capsys.readouterr().err
+
+
+def test_one_net_learns_several_styles_and_starts_from_another_model(tmp_path: Path) -> None:
+    assert _train(tmp_path, "--steps", "1", "--style", "ink", "--style", "comic") == 0
+    first = load_painter(tmp_path / "mine.safetensors")
+    assert first.spec.styles == ("ink", "comic")
+    assert "stroke_scale" in {spec.name for spec in first.spec.parameters}
+    (tmp_path / "first.safetensors").write_bytes((tmp_path / "mine.safetensors").read_bytes())
+    (tmp_path / "mine.training.safetensors").unlink()
+    more = ("--style", "oil", "--style", "ink", "--cache", str(tmp_path / "other"), "--learning-rate", "1e-7")
+    assert _train(tmp_path, "--steps", "1", "--init", str(tmp_path / "first.safetensors"), *more) == 0
+    second = load_painter(tmp_path / "mine.safetensors")
+    torch.testing.assert_close(second.net.entry.weight, first.net.entry.weight, atol=1e-3, rtol=0)
+    columns = (second.net.embed_style.weight[:, 1], first.net.embed_style.weight[:, 0])
+    torch.testing.assert_close(*columns, atol=1e-3, rtol=0)
+
+
+def test_a_model_of_another_size_is_no_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _train(tmp_path, "--steps", "1", "--net", "m", "--init", str(embedded_path("painter"))) == 1
+    assert "another size" in capsys.readouterr().err
+    assert not (tmp_path / "mine.safetensors").exists()
 
 
 def test_the_output_must_be_safetensors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
