@@ -14,8 +14,8 @@ from cmstream.training.painters.fields import blur
 
 LEVELS = 3
 PATCH_PX = 7
-PATCHES = 4096
-DIRECTIONS = 256
+PATCHES = 2048
+DIRECTIONS = 64
 
 
 def sliced_wasserstein(pictures: Tensor, reference: Tensor, seed: int = 0) -> float:

@@ -16,9 +16,12 @@ from cmstream.training.painters.fields import blur
 from cmstream.training.wasserstein import sliced_wasserstein
 
 
+pytestmark = pytest.mark.timeout(240)  # every style, photograph and rival once: half a minute on a quiet machine
+
+
 @pytest.fixture(scope="module")
 def shown() -> Exhibit:
-    return exhibit(load_painter(embedded_path("painter")), load_painter(embedded_path("painter_regression")), 256, 0)
+    return exhibit(load_painter(embedded_path("painter")), load_painter(embedded_path("painter_regression")), 192, 0)
 
 
 def test_the_painter_itself_scores_perfectly_and_blur_and_identity_do_not() -> None:
@@ -47,7 +50,7 @@ def test_equal_distributions_of_patches_are_near_and_the_distance_grows_with_blu
     noise = torch.randn((8, 3, 96, 96), generator=Generator().manual_seed(0))
     near = sliced_wasserstein(noise[:4], noise[4:])
     distances = [sliced_wasserstein(blur(noise[:4], sigma_px), noise[4:]) for sigma_px in (0.4, 0.8, 2.0)]
-    assert near < 0.05
+    assert near < 0.08
     assert near < distances[0] < distances[1] < distances[2]
 
 
@@ -101,11 +104,11 @@ def test_one_of_several_steps_is_the_served_step() -> None:
 
 def test_the_sheet_shows_painter_and_one_step_for_each_style_and_photograph(shown: Exhibit) -> None:
     styles = load_painter(embedded_path("painter")).spec.styles
-    assert shown.sheet.shape == (len(styles) * 256, 6 * 256, 3)
-    (_, astronaut), *_ = photographs(256)
+    assert shown.sheet.shape == (len(styles) * 192, 6 * 192, 3)
+    (_, astronaut), *_ = photographs(192)
     with torch.inference_mode():
         painting = sitter(Oil(), astronaut, 0).paintings[0]
-    assert abs(shown.sheet[:256, :256].astype(float) - (painting[0].permute(1, 2, 0) + 1).numpy() * 127.5).max() <= 1
+    assert abs(shown.sheet[:192, :192].astype(float) - (painting[0].permute(1, 2, 0) + 1).numpy() * 127.5).max() <= 1
 
 
 def test_the_table_has_a_line_for_each_style_and_model_with_the_mean_over_photographs() -> None:
