@@ -93,8 +93,7 @@ def flicker(paint: Paint, photograph: Tensor, noise: Tensor) -> float:
 
 def one_step(model: Model, style: str) -> Paint:
     """One evaluation of `model` with `style` alone, clamped as the engine clamps it. Raises ValueError if it lacks it."""
-    weights = torch.zeros(1, len(model.spec.styles))
-    weights[0, model.spec.styles.index(style)] = 1
+    weights = _alone(model, style)
 
     def paint(src: Tensor, noise: Tensor) -> Tensor:
         rows = weights.expand(src.shape[0], -1)
@@ -105,8 +104,7 @@ def one_step(model: Model, style: str) -> Paint:
 
 def several_steps(model: PainterModel, style: str, count: int) -> Paint:
     """`count` evaluations (Song et al. 2023, algorithm 1): each result is noised again, less each time, with the same z."""
-    weights = torch.zeros(1, len(model.spec.styles))
-    weights[0, model.spec.styles.index(style)] = 1
+    weights = _alone(model, style)
 
     def paint(src: Tensor, noise: Tensor) -> Tensor:
         ones = torch.ones(src.shape[0])
@@ -119,6 +117,13 @@ def several_steps(model: PainterModel, style: str, count: int) -> Paint:
         return picture.clamp(-1, 1)
 
     return paint
+
+
+def _alone(model: Model, style: str) -> Tensor:
+    """The weights of one style: [1,S]."""
+    weights = torch.zeros(1, len(model.spec.styles))
+    weights[0, model.spec.styles.index(style)] = 1
+    return weights
 
 
 def edge_f1(picture: Tensor, reference: Tensor) -> float:
