@@ -37,7 +37,10 @@ class _Embedded:
     needs: str
 
 
-_MODELS = {"painter": _Embedded("Painter", "Apache-2.0", "any CPU or GPU; real time on two CPU cores")}
+_MODELS = {
+    "painter": _Embedded("Painter", "Apache-2.0", "any CPU or GPU; real time on two CPU cores"),
+    "painter-styles": _Embedded("Painter, nine styles", "Apache-2.0", "any CPU or GPU; real time on two CPU cores"),
+}
 
 
 def listings() -> tuple[Listing, ...]:
@@ -68,5 +71,5 @@ def _listing(name: str, about: _Embedded) -> Listing:
 
 
 def _unknown(name: str) -> str:
-    nearest = difflib.get_close_matches(name, _MODELS, n=1, cutoff=0.0)[0]
+    nearest = max(_MODELS, key=lambda known: difflib.SequenceMatcher(None, name, known).ratio())
     return f"no model is called {name[:60]!r}; the nearest is {nearest!r}, and a path to a .safetensors file works too"
