@@ -46,8 +46,6 @@ def train(
     Renders scenes once, trains until the time or the steps are spent, and writes OUT. Stop it at any moment and go on
     with --resume.
     """
-    import torch
-
     from cmstream.core.clock import MonotonicClock
     from cmstream.training.painters import PAINTERS
     from cmstream.training.run import Order, Watch
@@ -66,7 +64,7 @@ def train(
         scenes=scenes,
         seed=seed,
         threads=threads,
-        device=("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device,
+        device=device,
         net=net,
         batch=batch,
         learning_rate=learning_rate,

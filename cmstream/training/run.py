@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -34,6 +34,7 @@ NETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 STROKE_SCALES = (0.6, 1.8)
 MIXED = 0.125
 
+DEVICES = ("auto", "cpu", "cuda")
 OBJECTIVES = ("consistency", "regression")
 
 
@@ -53,7 +54,7 @@ class Order:
     seed: int = 0
     threads: int = 0
     device: str = "cpu"
-    """cpu or cuda."""
+    """cpu, cuda, or auto: the GPU where there is one."""
     net: str = "s"
     batch: int = 16
     learning_rate: float = 8e-4
@@ -79,6 +80,7 @@ def train(order: Order, watch: Watch, clock: Clock) -> Report | None:
     Raises InvalidInput for an impossible order, Conflict where it would overwrite a training, WeightsRejected for a
     checkpoint that is not this training's, and TrainingDiverged.
     """
+    order = _on_device(order)
     _check(order)
     if order.threads:
         torch.set_num_threads(order.threads)
@@ -118,6 +120,12 @@ def build(order: Order, pairs: Pairs, clock: Clock) -> Training:
     return Training(config, objective, pairs, plan, clock)
 
 
+def _on_device(order: Order) -> Order:
+    if order.device != "auto":
+        return order
+    return replace(order, device="cuda" if torch.cuda.is_available() else "cpu")
+
+
 def _check(order: Order) -> None:
     _check_names(order)
     if order.device == "cuda" and not torch.cuda.is_available():
@@ -133,7 +141,7 @@ def _check(order: Order) -> None:
 
 
 def _check_names(order: Order) -> None:
-    chosen = [("objective", order.objective, OBJECTIVES), ("net", order.net, NETS), ("device", order.device, ("cpu", "cuda"))]
+    chosen = [("objective", order.objective, OBJECTIVES), ("net", order.net, NETS), ("device", order.device, DEVICES)]
     for what, name, known in (*chosen, *(("style", style, PAINTERS) for style in order.styles)):
         if name not in known:
             raise InvalidInput(f"unknown {what} {name[:40]!r}; choose from {', '.join(known)}")

@@ -15,7 +15,6 @@ from cmstream.training.painters import Oil
 from cmstream.training.painters.fields import blur
 from cmstream.training.wasserstein import sliced_wasserstein
 
-
 pytestmark = pytest.mark.timeout(240)  # every style, photograph and rival once: half a minute on a quiet machine
 
 
