@@ -161,7 +161,8 @@ class Training:
     def _step(self, progress: float) -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = self._plan.learning_rate * learning_rate_factor(self.place.step, self._plan.warmup_steps, progress)
-        batch = self._pairs.sample(self._plan.batch, self._plan.crop_px, self._generator).to(self._device)
+        clips = self._plan.batch // 8
+        batch = self._pairs.sample(self._plan.batch, self._plan.crop_px, self._generator, clips).to(self._device)
         step = self._objective.loss(self._net, batch, progress, self._generator)
         loss = float(step.total.detach())
         if not math.isfinite(loss):

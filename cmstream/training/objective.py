@@ -17,8 +17,9 @@ from torch import Generator, Tensor
 
 from cmstream.models.consistency import T_SERVED, TrigFlow
 from cmstream.models.painter import PainterNet
+from cmstream.training.motion import warped
 from cmstream.training.painters.fields import blur
-from cmstream.training.pairs import Batch
+from cmstream.training.pairs import Batch, Motion
 
 STAGES = 8
 HUBER_C = 0.00054
@@ -36,7 +37,7 @@ class Sharpness:
 
     detail: float = 0.5
     """L1 of the high-passed difference: strokes are faint next to the picture's tones."""
-    energy: float = 0.15
+    energy: float = 2.0
     """L1 of the local energy of the high-passed pictures (Heeger & Bergen 1995 match the same statistic), against fading."""
 
 
@@ -65,6 +66,8 @@ class Consistency:
 
     flow: TrigFlow
     sharpness: Sharpness = Sharpness()
+    steadiness: float = 0.2
+    """Weight of the term that compares the frames of clips; these must be among the served rows."""
     autocast: bool = True
 
     @property
@@ -92,6 +95,9 @@ class Consistency:
             huber_c[paired] = PAIR_HUBER_C
         pixel = (weight * pseudo_huber(found - target, huber_c)).mean()
         total = pixel + sharpness_loss(found[:served], target[:served], self.sharpness)
+        if batch.motion is not None:
+            frames = 2 * len(batch.motion.seen)
+            total = total + self.steadiness * steadiness_loss(found[:frames], target[:frames], batch.motion)
         return StepLoss(total, (found[:served] - target[:served]).detach().square().mean())
 
     @torch.no_grad()
@@ -149,13 +155,32 @@ def sharpness_loss(found: Tensor, target: Tensor, weights: Sharpness) -> Tensor:
     """The detail and energy terms, of [B,3,H,W] pictures."""
     fine_found, fine_target = found - blur(found, 1.5), target - blur(target, 1.5)
     detail = (fine_found - fine_target).abs().mean()
-    energy = (_local_energy(fine_found) - _local_energy(fine_target)).abs().mean()
+    energy = (local_energy(fine_found) - local_energy(fine_target)).abs().mean()
     return weights.detail * detail + weights.energy * energy
 
 
-def _local_energy(fine: Tensor) -> Tensor:
-    """Root mean square over 8x8 blocks."""
-    return torch.sqrt(F.avg_pool2d(fine.square(), 8) + 1e-5)
+def local_energy(fine: Tensor) -> Tensor:
+    """Root mean square, over 8x8 px, of a high-passed picture [B,3,H,W] and of its grey's slopes in four directions."""
+    grey = fine.mean(1, keepdim=True)
+    left, right, middle = grey[..., :-2], grey[..., 2:], grey[..., 1:-1]
+    slopes = (
+        right[..., 1:-1, :] - left[..., 1:-1, :],
+        middle[..., 2:, :] - middle[..., :-2, :],
+        right[..., 2:, :] - left[..., :-2, :],
+        right[..., :-2, :] - left[..., 2:, :],
+    )
+    bands = torch.cat([fine[..., 1:-1, 1:-1], *slopes], 1)
+    return torch.sqrt(F.avg_pool2d(bands.square(), 8, stride=4) + 1e-5)
+
+
+def steadiness_loss(found: Tensor, target: Tensor, motion: Motion) -> Tensor:
+    """By how much outputs change between the frames of clips, along their exact motion, beyond what paintings change.
+
+    `found`, `target` [2M,3,H,W] as `Motion` orders them.
+    """
+    changes = [after - warped(before, motion.flow_px) for before, after in (found.chunk(2), target.chunk(2))]
+    excess = (changes[0].abs() - changes[1].abs()).clamp(min=0)
+    return (excess * motion.seen).mean()
 
 
 def psnr_db(mean_square: float) -> float:

@@ -1,5 +1,9 @@
 """Training pairs (scene, noise, painting), rendered once into a folder and then read from memory-mapped files.
 
+The painting is of the scene without sensor noise and compression, the scene that the network sees has both: it learns to
+paint what was filmed and not the camera's noise, so that a still camera gives a still picture. Some pairs are two frames
+of a clip, with the noise carried along by the motion and the exact flow between them.
+
 Painting a scene costs several training steps, and there are more steps than one can afford new scenes: a cache of some
 thousand scenes, cropped at random, trains as well. The same recipe makes the same folder. Files are raw numpy arrays
 written and read by this module only; `recipe.json` says what is in them.
@@ -20,13 +24,14 @@ import torch
 from torch import Generator, Tensor
 
 from cmstream.core.errors import InvalidInput
+from cmstream.training.motion import carried, film
 from cmstream.training.painters import PAINTERS
-from cmstream.training.scenes import draw_scenes, render
+from cmstream.training.scenes import Shot, draw_scenes, shoot
 
 CHUNK = 16
 """Scenes per rendering batch: as many as stay in a core's cache. Part of the recipe, since chunks are seeded."""
 
-VERSION = 3
+VERSION = 4
 """Raised whenever scenes or painters change, so that an old cache is not mistaken for a new one."""
 
 OnProgress = Callable[[int, int], None]
@@ -43,11 +48,22 @@ class Recipe:
     mixed: float = 0.0
     """The part of paintings that are a weighted mean of two styles' paintings with the same noise."""
     count: int = 8192
+    """Single scenes."""
+    clips: int = 0
+    """Clips of two frames each, beside them."""
     size_px: int = 128
     seed: int = 0
     device: str = "cpu"
     """The kind of device they are rendered on, "cpu" or "cuda": its generators draw other numbers from the same seed."""
     version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """The first 2M rows of a batch are M clips: M frames before, then the M frames after them."""
+
+    flow_px: Tensor  # [M,2,H,W] (x, y), from after back to before
+    seen: Tensor  # [M,1,H,W] in {0,1}, whether the point was in the frame before
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +75,23 @@ class Batch:
     painting: Tensor  # [B,3,H,W] in [-1,1]
     style: Tensor  # [B,S], rows sum to 1
     stroke_scale: Tensor  # [B]
+    motion: Motion | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch on `device`."""
-        parts = (self.src, self.noise, self.painting, self.style, self.stroke_scale)
-        return Batch(*(part.to(device, non_blocking=True) for part in parts))
+
+        def there(values: Tensor) -> Tensor:
+            return values.to(device, non_blocking=True)
+
+        motion = self.motion and Motion(there(self.motion.flow_px), there(self.motion.seen))
+        return Batch(
+            there(self.src), there(self.noise), there(self.painting), there(self.style), there(self.stroke_scale), motion
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """An open folder of pairs."""
+    """An open folder of pairs: N = count + 2 clips rows, a clip's two frames one after the other, behind the single scenes."""
 
     recipe: Recipe
     scenes: np.ndarray  # [N,3,H,W] uint8
@@ -76,20 +99,34 @@ class Pairs:
     paintings: np.ndarray  # [N,3,H,W] uint8
     styles: np.ndarray  # [N,S] float32
     stroke_scales: np.ndarray  # [N] float32
+    flows: np.ndarray  # [clips,2,H,W] float16, pixels
+    seen: np.ndarray  # [clips,H,W] uint8
 
-    def sample(self, count: int, crop_px: int, generator: Generator) -> Batch:
-        """`count` random pairs, cut at one random place. The generator alone decides which."""
-        total, size_px = self.recipe.count, self.recipe.size_px
-        rows = torch.randint(0, total, (count,), generator=generator).tolist()
+    def sample(self, count: int, crop_px: int, generator: Generator, clips: int = 0) -> Batch:
+        """`count` random pairs cut at one random place, `clips` clips of two first. The generator alone decides which."""
+        size_px, first_clip = self.recipe.size_px, self.recipe.count
+        clips = clips if self.recipe.clips else 0
+        chosen = torch.randint(0, max(1, self.recipe.clips), (clips,), generator=generator).tolist()
+        single = torch.randint(0, len(self.scenes), (count - 2 * clips,), generator=generator).tolist()
         top, left = torch.randint(0, size_px - crop_px + 1, (2,), generator=generator).tolist()
+        rows = [first_clip + 2 * clip + frame for frame in (0, 1) for clip in chosen] + single
 
-        def cut(array: np.ndarray) -> np.ndarray:
+        def cut(array: np.ndarray, rows: list[int]) -> np.ndarray:
             # Row by row: one fancy index over rows and slices gathers element by element, ten times slower.
-            return np.stack([array[row, :, top : top + crop_px, left : left + crop_px] for row in rows])
+            return np.stack([array[row, ..., top : top + crop_px, left : left + crop_px] for row in rows])
 
-        noise = torch.from_numpy(cut(self.noise).astype(np.float32))
-        style, stroke_scale = torch.from_numpy(self.styles[rows]), torch.from_numpy(self.stroke_scales[rows])
-        return Batch(_floats(cut(self.scenes)), noise, _floats(cut(self.paintings)), style, stroke_scale)
+        motion = None
+        if chosen:
+            flow = torch.from_numpy(cut(self.flows, chosen).astype(np.float32))
+            motion = Motion(flow, torch.from_numpy(cut(self.seen, chosen).astype(np.float32))[:, None])
+        return Batch(
+            _floats(cut(self.scenes, rows)),
+            torch.from_numpy(cut(self.noise, rows).astype(np.float32)),
+            _floats(cut(self.paintings, rows)),
+            torch.from_numpy(self.styles[rows]),
+            torch.from_numpy(self.stroke_scales[rows]),
+            motion,
+        )
 
     def sigma_data(self) -> float:
         """The standard deviation of the paintings' values, from at most 1024 of them."""
@@ -125,42 +162,97 @@ def open_pairs(folder: Path, recipe: Recipe) -> Pairs:
     return Pairs(recipe, *arrays)
 
 
-_ARRAYS = {"scenes": np.uint8, "noise": np.float16, "paintings": np.uint8, "styles": np.float32, "stroke_scales": np.float32}
+_ARRAYS = {
+    "scenes": np.uint8,
+    "noise": np.float16,
+    "paintings": np.uint8,
+    "styles": np.float32,
+    "stroke_scales": np.float32,
+    "flows": np.float16,
+    "seen": np.uint8,
+}
 
 
 def _render_into(folder: Path, recipe: Recipe, on_progress: OnProgress) -> None:
-    picture = (recipe.count, 3, recipe.size_px, recipe.size_px)
-    shapes = {"styles": (recipe.count, len(recipe.styles)), "stroke_scales": (recipe.count,)}
-    maps = [
-        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shapes.get(name, picture))
+    rows, side_px = recipe.count + 2 * recipe.clips, recipe.size_px
+    clips = max(1, recipe.clips)  # an empty array cannot be mapped
+    shapes = {
+        "styles": (rows, len(recipe.styles)),
+        "stroke_scales": (rows,),
+        "flows": (clips, 2, side_px, side_px),
+        "seen": (clips, side_px, side_px),
+    }
+    maps = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shapes.get(name, (rows, 3, side_px, side_px)))
         for name, dtype in _ARRAYS.items()
-    ]
+    }
     for start in range(0, recipe.count, CHUNK):
         stop = min(start + CHUNK, recipe.count)
-        for array, values in zip(maps, _chunk(recipe, start // CHUNK), strict=True):
-            array[start:stop] = values[: stop - start]
-        on_progress(stop, recipe.count)
-    for array in maps:
+        for name, values in _singles(recipe, start // CHUNK).items():
+            maps[name][start:stop] = values[: stop - start]
+        on_progress(stop, rows)
+    for start in range(0, recipe.clips, CHUNK // 2):
+        stop = min(start + CHUNK // 2, recipe.clips)
+        for name, values in _clips(recipe, start // (CHUNK // 2)).items():
+            first, length = (
+                (start, stop - start) if name in ("flows", "seen") else (recipe.count + 2 * start, 2 * (stop - start))
+            )
+            maps[name][first : first + length] = values[:length]
+        on_progress(recipe.count + 2 * stop, rows)
+    for array in maps.values():
         array.flush()
     (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))
 
 
 @torch.inference_mode()
-def _chunk(recipe: Recipe, index: int) -> tuple[np.ndarray, ...]:
-    """Chunk `index` of the recipe in the order of `_ARRAYS`; seeded by both, so chunks may be made in any order."""
-    device = torch.device(recipe.device)
-    generator = Generator(device).manual_seed(recipe.seed * 1_000_003 + index)
-    layers = int(torch.randint(20, 60, (), generator=generator, device=device))
-    src = _bytes(render(draw_scenes(CHUNK, layers, generator), recipe.size_px, generator))
-    # The painter sees exactly what the files hold, rounding included.
-    noise = torch.randn((CHUNK, 3, recipe.size_px, recipe.size_px), generator=generator, device=device).half()
-    style, stroke_scale = _look(recipe, index, Generator().manual_seed(generator.initial_seed() + 1))
-    seen = _floats(src).to(device)
-    painting = torch.zeros(src.shape, device=device)
+def _singles(recipe: Recipe, index: int) -> dict[str, np.ndarray]:
+    """Chunk `index` of the single scenes; seeded by recipe and index, so chunks may be made in any order."""
+    generator, layers = _start(recipe, 2 * index)
+    shot = shoot(draw_scenes(CHUNK, layers, generator), recipe.size_px, generator)
+    noise = torch.randn(shot.taken.shape, generator=generator, device=generator.device)
+    return _painted(recipe, index, shot, noise)
+
+
+@torch.inference_mode()
+def _clips(recipe: Recipe, index: int) -> dict[str, np.ndarray]:
+    """Chunk `index` of the clips, CHUNK/2 of two frames."""
+    generator, layers = _start(recipe, 2 * index + 1)
+    clip = film(draw_scenes(CHUNK // 2, layers, generator), recipe.size_px, generator)
+    noise = torch.randn(clip.before.taken.shape, generator=generator, device=generator.device)
+    later = carried(noise, clip.flow_px, clip.seen, generator)
+    taken, clean = ([getattr(shot, name) for shot in (clip.before, clip.after)] for name in ("taken", "clean"))
+    both = Shot(_alternating(*taken), _alternating(*clean), clip.before.owner)
+    painted = _painted(recipe, index, both, _alternating(noise, later))
+    return painted | {"flows": clip.flow_px.half().cpu().numpy(), "seen": clip.seen.byte().cpu().numpy()}
+
+
+def _start(recipe: Recipe, number: int) -> tuple[Generator, int]:
+    """A chunk's generator and how many layers its scenes have."""
+    generator = Generator(torch.device(recipe.device)).manual_seed(recipe.seed * 1_000_003 + number)
+    return generator, int(torch.randint(20, 60, (), generator=generator, device=generator.device))
+
+
+def _alternating(before: Tensor, after: Tensor) -> Tensor:
+    return torch.stack([before, after], 1).flatten(0, 1)
+
+
+def _painted(recipe: Recipe, index: int, shot: Shot, noise: Tensor) -> dict[str, np.ndarray]:
+    """The arrays of a chunk of shots, all in one style and stroke size."""
+    # The painter sees exactly the noise that the files hold, rounding included.
+    noise = noise.half()
+    style, stroke_scale = _look(recipe, index, Generator().manual_seed(recipe.seed * 1_000_003 + 7 * index + 1))
+    painting = torch.zeros_like(shot.clean)
     for name, weight in zip(recipe.styles, style.tolist(), strict=True):
         if weight:
-            painting += weight * PAINTERS[name].paint(seen, noise.float(), stroke_scale)
-    return src, noise.cpu().numpy(), _bytes(painting), style.expand(CHUNK, -1).numpy(), np.full(CHUNK, stroke_scale, np.float32)
+            painting += weight * PAINTERS[name].paint(shot.clean, noise.float(), stroke_scale)
+    count = len(noise)
+    return {
+        "scenes": _bytes(shot.taken),
+        "noise": noise.cpu().numpy(),
+        "paintings": _bytes(painting),
+        "styles": style.expand(count, -1).numpy(),
+        "stroke_scales": np.full(count, stroke_scale, np.float32),
+    }
 
 
 def _look(recipe: Recipe, index: int, generator: Generator) -> tuple[Tensor, float]:

@@ -104,7 +104,8 @@ def train(order: Order, watch: Watch, clock: Clock) -> Report | None:
 def recipe_of(order: Order) -> Recipe:
     """The pairs that `order` is trained on."""
     mixed = MIXED if len(order.styles) > 1 else 0.0
-    return Recipe(order.styles, STROKE_SCALES, mixed, count=order.scenes, seed=order.seed + 1, device=order.device)
+    clips = order.scenes * 3 // 16
+    return Recipe(order.styles, STROKE_SCALES, mixed, count=order.scenes, clips=clips, seed=order.seed + 1, device=order.device)
 
 
 def build(order: Order, pairs: Pairs, clock: Clock) -> Training:

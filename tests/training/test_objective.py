@@ -16,14 +16,16 @@ from cmstream.training.objective import (
     Consistency,
     Regression,
     Sharpness,
+    local_energy,
     pseudo_huber,
     psnr_db,
     reference_sigma,
     served_count,
     sharpness_loss,
     stage_at,
+    steadiness_loss,
 )
-from cmstream.training.pairs import Batch, Pairs
+from cmstream.training.pairs import Batch, Motion, Pairs
 
 FLOW = TrigFlow(0.5)
 CONFIG = PainterConfig(styles=("oil",), sigma_data=0.5, channels=(8, 12), blocks=(1, 1), embedding=8)
@@ -143,3 +145,26 @@ def test_sharpness_sees_missing_strokes_and_forgives_a_shift_of_tone() -> None:
 def test_psnr_is_of_pictures_two_wide() -> None:
     assert psnr_db(4.0) == 0
     assert psnr_db(0.04) == pytest.approx(20)
+
+
+def test_energy_sees_strokes_that_turned_though_they_are_as_strong() -> None:
+    strokes = torch.sin(torch.arange(64) * 1.2).expand(2, 3, 64, 64) * 0.3
+    turned = strokes.transpose(2, 3)
+    assert float((local_energy(strokes) - local_energy(turned)).abs().mean()) > 0.05
+    shifted = strokes.roll(16, 3)
+    assert float((local_energy(strokes) - local_energy(shifted)).abs().mean()) < 0.02
+
+
+def test_steadiness_forgives_what_the_painter_changes_too_and_what_nobody_saw() -> None:
+    before = torch.rand((1, 3, 32, 32), generator=Generator().manual_seed(0))
+    after = before + 0.3
+    still = Motion(torch.zeros(1, 2, 32, 32), torch.ones(1, 1, 32, 32))
+    changed, unchanged = torch.cat([before, after]), torch.cat([before, before])
+    assert float(steadiness_loss(changed, unchanged, still)) == pytest.approx(0.3, abs=1e-4)
+    assert float(steadiness_loss(changed, changed, still)) == pytest.approx(0, abs=1e-6)
+    hidden = Motion(still.flow_px, torch.zeros(1, 1, 32, 32))
+    assert float(steadiness_loss(changed, unchanged, hidden)) == 0
+    moving = Motion(torch.full((1, 2, 32, 32), -3.0), torch.zeros(1, 1, 32, 32))
+    moving.seen[:, :, 4:, 4:] = 1
+    followed = torch.cat([before, before.roll((3, 3), (2, 3))])
+    assert float(steadiness_loss(followed, unchanged, moving)) == pytest.approx(0, abs=1e-4)
