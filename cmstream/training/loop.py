@@ -23,7 +23,8 @@ from cmstream.models.config import PainterConfig
 from cmstream.models.painter import PainterModel, PainterNet, in_channels_last
 from cmstream.models.weights import save_painter
 from cmstream.training.checkpoint import Live, Place, restore_checkpoint, save_checkpoint
-from cmstream.training.objective import Objective, psnr_db
+from cmstream.training.losses import psnr_db
+from cmstream.training.objective import Objective
 from cmstream.training.pairs import Pairs
 
 

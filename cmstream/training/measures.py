@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from cmstream.models.base import Model, ModelInput
 from cmstream.models.consistency import T_SERVED
 from cmstream.models.painter import PainterModel
-from cmstream.training.objective import psnr_db
+from cmstream.training.losses import psnr_db
 from cmstream.training.painters import Painter
 from cmstream.training.painters.fields import blur, gradient
 from cmstream.training.wasserstein import sliced_wasserstein

@@ -15,10 +15,12 @@ from cmstream.core.errors import Conflict, InvalidInput
 from cmstream.models.config import PainterConfig
 from cmstream.models.consistency import TrigFlow
 from cmstream.models.weights import load_painter
+from cmstream.training.diffusion import Diffusion
 from cmstream.training.loop import Budget, Plan, Report, Training
-from cmstream.training.objective import Consistency, Objective, Regression
+from cmstream.training.objective import Consistency, Objective
 from cmstream.training.painters import PAINTERS
 from cmstream.training.pairs import OnProgress, Pairs, Recipe, prepare_pairs
+from cmstream.training.rivals import Regression, Uncoupled
 
 SIGMA_DATA = 0.5
 """Of `oil` paintings of dead leaves: measured 0.497. A constant of the format, so that nets can be compared."""
@@ -35,7 +37,10 @@ STROKE_SCALES = (0.6, 1.8)
 MIXED = 0.125
 
 DEVICES = ("auto", "cpu", "cuda")
-OBJECTIVES = ("consistency", "regression")
+_OBJECTIVES: Mapping[str, Callable[[TrigFlow], Objective]] = MappingProxyType(
+    {"consistency": Consistency, "uncoupled": Uncoupled, "regression": Regression, "diffusion": Diffusion}
+)
+OBJECTIVES = tuple(_OBJECTIVES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +115,14 @@ def recipe_of(order: Order) -> Recipe:
 
 def build(order: Order, pairs: Pairs, clock: Clock) -> Training:
     """The training that `order` describes, at its start."""
-    coupled = order.objective == "consistency"
     config = PainterConfig(
-        styles=order.styles, sigma_data=SIGMA_DATA, **NETS[order.net], stroke_scales=STROKE_SCALES, uses_noise=coupled
+        styles=order.styles,
+        sigma_data=SIGMA_DATA,
+        **NETS[order.net],
+        stroke_scales=STROKE_SCALES,
+        uses_noise=order.objective != "regression",
     )
-    flow = TrigFlow(SIGMA_DATA)
-    objective: Objective = Consistency(flow) if coupled else Regression(flow)
+    objective = _OBJECTIVES[order.objective](TrigFlow(SIGMA_DATA))
     budget = Budget(steps=order.steps, minutes=order.minutes)
     plan = Plan(budget, seed=order.seed, device=order.device, batch=order.batch, learning_rate=order.learning_rate)
     return Training(config, objective, pairs, plan, clock)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Generator
 
-from cmstream.training.pairs import Pairs, Recipe, prepare_pairs
+from cmstream.training.pairs import Batch, Pairs, Recipe, prepare_pairs
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -29,3 +30,8 @@ def recipe() -> Recipe:
 def pairs(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, one_thread: None) -> Pairs:
     folder: Path = tmp_path_factory.mktemp("training") / "pairs"
     return prepare_pairs(folder, recipe, lambda done, total: None)
+
+
+@pytest.fixture
+def batch(pairs: Pairs) -> Batch:
+    return pairs.sample(16, 32, Generator().manual_seed(0))

@@ -39,7 +39,7 @@ def test_the_baseline_knows_that_it_has_no_noise(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--objective", "magic"], "consistency, regression"),
+        (["--objective", "magic"], "consistency, uncoupled"),
         (["--style", "crayon"], "choose from oil"),
         (["--style", "oil", "--style", "oil"], "each only once"),
         (["--net", "xl"], "choose from s, m"),
