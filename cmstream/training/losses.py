@@ -22,6 +22,8 @@ class Sharpness:
     """L1 of the high-passed difference: strokes are faint next to the picture's tones."""
     energy: float = 2.0
     """L1 of the local energy of the high-passed pictures (Heeger & Bergen 1995 match the same statistic), against fading."""
+    power: float = 0.1
+    """Of the logarithm of the ratio of the whole pictures' high-passed power: what is uncertain may lie elsewhere, not fade."""
 
 
 def pseudo_huber(difference: Tensor, c: Tensor) -> Tensor:
@@ -35,7 +37,9 @@ def sharpness_loss(found: Tensor, target: Tensor, weights: Sharpness) -> Tensor:
     fine_found, fine_target = found - blur(found, 1.5), target - blur(target, 1.5)
     detail = (fine_found - fine_target).abs().mean()
     energy = (local_energy(fine_found) - local_energy(fine_target)).abs().mean()
-    return weights.detail * detail + weights.energy * energy
+    powers = [each.mean(1).square().flatten(1).mean(1) + 1e-5 for each in (fine_found, fine_target)]
+    power = (powers[0].log() - powers[1].log()).abs().mean()
+    return weights.detail * detail + weights.energy * energy + weights.power * power
 
 
 def local_energy(fine: Tensor) -> Tensor:
