@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from torch import Generator, Tensor
 
 from cmstream.models.consistency import T_SERVED
