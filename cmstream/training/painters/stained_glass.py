@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cmstream.training.painters.fields import blur, blur_gain, gradient
+from cmstream.training.painters.fields import blur, blur_gain, gradient, spread
 from cmstream.training.painters.lines import luminance, outlines, tinted, vivid
 
 
@@ -22,7 +22,7 @@ from cmstream.training.painters.lines import luminance, outlines, tinted, vivid
 class StainedGlass:
     """The style `stained_glass`. Lengths are in pixels of the picture that is glazed."""
 
-    seed_px: float = 2.1
+    seed_px: float = 3.0
     """Blur of the noise whose maxima are the panes' middles; panes are about four times as wide."""
     own: float = 0.55
     """How much of the source still shows inside a pane, so that faces keep their features."""
@@ -39,9 +39,10 @@ class StainedGlass:
         smooth = blur(src, 2.0 * scale)
         cast = blur(noise, seed_px) * blur_gain(seed_px)  # [B,3,H,W], a pane's own tint
         tau_px = 1.35 * seed_px
-        total = _spread(seeds, tau_px) + 1e-6
-        panes = _spread(seeds * torch.cat([smooth, cast], 1), tau_px) / total
-        purity = _spread(seeds, tau_px / math.sqrt(2)) / total.square()
+        # Seven tau reach further than from any seed to the next; where nothing reached there would be square holes.
+        total = spread(seeds, tau_px) + 1e-12
+        panes = spread(seeds * torch.cat([smooth, cast], 1), tau_px) / total
+        purity = spread(seeds, tau_px / math.sqrt(2)) / total.square()
         pane, tint = panes[:, :3], panes[:, 3:]
         glass = vivid(torch.lerp(pane, smooth, self.own), 1.9) + 0.08 * tint + 0.07 * tint.mean(1, keepdim=True) + 0.10
         bubbles = blur(noise[:, 2:], 1.4 * scale) * blur_gain(1.4 * scale)
@@ -51,14 +52,3 @@ class StainedGlass:
         shine = sum(gradient(blur(lead, 0.8 * scale)))
         came = tinted((0.14, 0.13, 0.15), src) - 0.9 * shine * scale
         return torch.lerp(glass.clamp(-1, 1), came, lead).clamp(-1, 1)
-
-
-def _spread(values: Tensor, tau_px: float) -> Tensor:
-    """`values` [B,C,H,W] convolved with exp(-d^2 / 2 tau^2), to five tau, reflected borders."""
-    radius_px = math.ceil(5 * tau_px)
-    x = torch.arange(-radius_px, radius_px + 1, dtype=values.dtype, device=values.device)
-    kernel = torch.exp(-(x**2) / (2 * tau_px**2))
-    channels = values.shape[1]
-    row, column = kernel.view(1, 1, 1, -1), kernel.view(1, 1, -1, 1)
-    across = F.conv2d(F.pad(values, (radius_px, radius_px, 0, 0), "reflect"), row.expand(channels, 1, 1, -1), groups=channels)
-    return F.conv2d(F.pad(across, (0, 0, radius_px, radius_px), "reflect"), column.expand(channels, 1, -1, 1), groups=channels)
