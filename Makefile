@@ -9,11 +9,9 @@ PYTHON ?= $(VENV)/bin/python
 #   make setup PIP_ARGS="--extra-index-url ADDRESS"
 PIP_ARGS ?=
 # How long `make gpu` trains.
-GPU_MINUTES ?= 20
+GPU_MINUTES ?= 25
 # More arguments for the command itself: make run ARGS="--http-port 9000", make test ARGS="-k settings".
 ARGS ?=
-# How long `make gpu` trains.
-GPU_MINUTES ?= 20
 # The Python that makes the virtual environment.
 BASE_PYTHON ?= python3
 # What the checks and the browser tests of the console need; nothing in it is served.
@@ -66,7 +64,7 @@ contracts: $(STAMP)
 proto: $(STAMP) ## regenerate cmstream/v1 from protos
 	$(VENV)/bin/python protos/generate.py
 
-gpu: $(READY) ## what needs a CUDA device: tests, benchmark, training net M (GPU_MINUTES=20) into gpu-results
+gpu: $(READY) ## what needs a CUDA device: tests, benchmark, training net M (GPU_MINUTES=25) into gpu-results
 	mkdir -p gpu-results
 	PYTHONPATH=. $(PYTHON) -m pytest -m gpu $(ARGS)
 	PYTHONPATH=. $(PYTHON) -m cmstream bench --engine-only --device cuda --json > gpu-results/bench.json
