@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def gaussian_kernel(sigma_px: float, *, reach: float = 3.0, device: torch.device | None = None) -> Tensor:
-    """The normalised Gaussian, cut at `reach` sigma: [2r+1]."""
-    radius_px = max(1, math.ceil(reach * sigma_px))
+def gaussian_kernel(sigma_px: float, *, device: torch.device | None = None) -> Tensor:
+    """The normalised Gaussian, cut at three sigma: [2r+1]."""
+    radius_px = max(1, math.ceil(3 * sigma_px))
     x = torch.arange(-radius_px, radius_px + 1, dtype=torch.float32, device=device)
     kernel = torch.exp(-(x**2) / (2 * sigma_px**2))
     return kernel / kernel.sum()
@@ -25,24 +25,15 @@ def blur(field: Tensor, sigma_px: float) -> Tensor:
     As a product with a banded matrix on either side: convolutions of one channel, and their gradients above all, are
     several times slower on CPUs at the sizes that are trained on.
     """
-    return _blurred(field, sigma_px, 3.0)
-
-
-def spread(field: Tensor, sigma_px: float) -> Tensor:
-    """`field` [B,C,H,W] convolved with exp(-d^2 / 2 sigma^2), to seven sigma, which must be less than a side."""
-    return _blurred(field, sigma_px, 7.0) / float(gaussian_kernel(sigma_px, reach=7.0).max()) ** 2
-
-
-def _blurred(field: Tensor, sigma_px: float, reach: float) -> Tensor:
     height_px, width_px = field.shape[2:]
-    across = field @ _band(width_px, sigma_px, reach, field.device).to(field.dtype)
-    return _band(height_px, sigma_px, reach, field.device).to(field.dtype).T @ across
+    across = field @ _band(width_px, sigma_px, field.device).to(field.dtype)
+    return _band(height_px, sigma_px, field.device).to(field.dtype).T @ across
 
 
 @lru_cache(maxsize=128)
-def _band(side_px: int, sigma_px: float, reach: float, device: torch.device) -> Tensor:
+def _band(side_px: int, sigma_px: float, device: torch.device) -> Tensor:
     """What a row of `side_px` pixels is multiplied with to be blurred: [side_px,side_px]."""
-    kernel = gaussian_kernel(sigma_px, reach=reach, device=device)
+    kernel = gaussian_kernel(sigma_px, device=device)
     radius_px = kernel.numel() // 2
     with torch.inference_mode(False):
         rows = F.pad(torch.eye(side_px, device=device)[None], (radius_px, radius_px), "reflect")

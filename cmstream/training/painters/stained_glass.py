@@ -1,30 +1,32 @@
-"""Stained glass: panes of one colour each, between dark lead.
+"""Stained glass: panes of one tint each, between dark lead, with the source's own contours leaded too.
 
-Panes are the Voronoi cells of the noise's local maxima (Mould 2003, "A stained glass image filter"), in a soft form that
-needs only convolutions: with weights w_i = exp(-d_i^2 / 2 tau^2) of the distances to the seeds, the colour of a pane is
-sum w_i c_i / sum w_i, and sum w_i^2 / (sum w_i)^2 falls from 1 inside a pane to 1/2 on the border of two.
+After Mould 2003, "A stained glass image filter", where leading follows the picture. Here the lead between panes runs along
+the zero level of two slow noise fields (level sets of smooth noise: Perlin 1985, "An image synthesizer"), so that panes are
+closed, never twice alike, and a pane's tint is the signs of the fields. Voronoi panes were tried and need the places of
+local maxima, which a small network cannot find.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from cmstream.training.painters.fields import blur, blur_gain, gradient, spread
+from cmstream.training.painters.fields import blur, blur_gain, gradient
 from cmstream.training.painters.lines import luminance, outlines, tinted, vivid
+from cmstream.training.painters.noise_filters import band_pass
 
 
 @dataclass(frozen=True, slots=True)
 class StainedGlass:
     """The style `stained_glass`. Lengths are in pixels of the picture that is glazed."""
 
-    seed_px: float = 3.0
-    """Blur of the noise whose maxima are the panes' middles; panes are about four times as wide."""
-    own: float = 0.55
+    period_px: float = 32.0
+    """Of the fields whose zero levels are leaded; panes are about half as wide."""
+    lead: float = 0.19
+    """Half the width of the lead, in standard deviations of the fields."""
+    own: float = 0.6
     """How much of the source still shows inside a pane, so that faces keep their features."""
 
     @property
@@ -33,22 +35,23 @@ class StainedGlass:
 
     def paint(self, src: Tensor, noise: Tensor, scale: float = 1.0) -> Tensor:
         """See `Painter.paint`."""
-        seed_px = self.seed_px * scale
-        field = blur(noise[:, :1], seed_px) * blur_gain(seed_px)
-        seeds = (F.max_pool2d(field, 2 * round(1.6 * seed_px) + 1, 1, round(1.6 * seed_px)) == field).to(src.dtype)
-        smooth = blur(src, 2.0 * scale)
-        cast = blur(noise, seed_px) * blur_gain(seed_px)  # [B,3,H,W], a pane's own tint
-        tau_px = 1.35 * seed_px
-        # Seven tau reach further than from any seed to the next; where nothing reached there would be square holes.
-        total = spread(seeds, tau_px) + 1e-12
-        panes = spread(seeds * torch.cat([smooth, cast], 1), tau_px) / total
-        purity = spread(seeds, tau_px / math.sqrt(2)) / total.square()
-        pane, tint = panes[:, :3], panes[:, 3:]
-        glass = vivid(torch.lerp(pane, smooth, self.own), 1.9) + 0.08 * tint + 0.07 * tint.mean(1, keepdim=True) + 0.10
+        fields = band_pass(noise[:, :2], self.period_px * scale)
+        first, second = torch.tanh(5 * fields).chunk(2, 1)
+        both = first * second
+        tint = torch.cat([0.10 * first + 0.05 * second, 0.10 * both, 0.10 * second - 0.05 * first], 1)
+        tone = 0.10 * both + 0.06 * first + 0.08
+        glass = vivid(torch.lerp(blur(src, 5 * scale), blur(src, 2 * scale), self.own), 1.9) + tint + tone
         bubbles = blur(noise[:, 2:], 1.4 * scale) * blur_gain(1.4 * scale)
-        glass = glass + 0.035 * bubbles + 0.10 * (purity - 0.75)
-        lead = 0.85 * torch.sigmoid((0.64 - purity) * 18)
+        bevel = fields.abs().amin(1, keepdim=True).clamp(max=1) - 0.4
+        glass = glass + 0.035 * bubbles + 0.12 * bevel
+        lead = self._lead(fields)
         lead = 1 - (1 - lead) * (1 - 0.8 * outlines(luminance(src), 1.3 * scale, contrast=22.0))
         shine = sum(gradient(blur(lead, 0.8 * scale)))
         came = tinted((0.14, 0.13, 0.15), src) - 0.9 * shine * scale
         return torch.lerp(glass.clamp(-1, 1), came, lead).clamp(-1, 1)
+
+    def _lead(self, fields: Tensor) -> Tensor:
+        """How much of each pixel is lead, where either of `fields` [B,2,H,W] is near zero: [B,1,H,W]."""
+        near = torch.exp(-((fields / self.lead) ** 2))
+        either = 1 - (1 - near).prod(1, keepdim=True)
+        return 0.9 * torch.sigmoid((either - 0.45) * 9)
