@@ -100,8 +100,9 @@ class CpuEngine:
         rows = [*batch, *(batch[-1:] * (bucket - len(batch)))]  # padded rows are computed and thrown away
         sources = np.stack([resized(one.rgb, one.width_px, one.height_px) for one in rows])
         uploaded_ns = self._clock.now_ns()
-        noise_px = padded_size(*sources.shape[1:3], self._model.spec.multiple_px)
-        places = [self._moving.places(one.stream_id, one.look, sources[row], noise_px) for row, one in enumerate(batch)]
+        noise_px = padded_size(sources.shape[1], sources.shape[2], self._model.spec.multiple_px)
+        pictures = zip(batch, sources, strict=False)  # not the padded rows: they would move a stream twice
+        places = [self._moving.places(one.stream_id, one.look, rgb, noise_px) for one, rgb in pictures]
         styled = self._style(self._model, sources, [one.look for one in rows], places)
         done_ns = self._clock.now_ns()
         marks = ((Stage.H2D, uploaded_ns), (Stage.INFER, done_ns), (Stage.D2H, done_ns))

@@ -152,11 +152,10 @@ class CudaEngine:
             host_in[row].numpy()[...] = resized(one.rgb, width_px, height_px)
         looks = [one.look for one in rows]
         size_px = padded_size(height_px, width_px, self._model.spec.multiple_px)
-        with torch.cuda.stream(self._compute):  # which reads the places: the allocator and the order of work follow from it
-            sources = host_in.numpy()
-            places = [self._moving.places(one.stream_id, one.look, sources[row], size_px) for row, one in enumerate(batch)]
         with torch.cuda.stream(self._copy_in):
             src = host_in.to(self._device, non_blocking=True)
+            pictures = zip(batch, host_in.numpy(), strict=False)  # not the padded rows: they would move a stream twice
+            places = [self._moving.places(one.stream_id, one.look, rgb, size_px) for one, rgb in pictures]
             slot.uploaded.record()
         with torch.cuda.stream(self._compute):
             self._compute.wait_event(slot.uploaded)
@@ -168,7 +167,8 @@ class CudaEngine:
             self._copy_out.wait_event(slot.computed)
             host_out.copy_(styled, non_blocking=True)
             slot.downloaded.record()
-        return InFlight(slot, len(batch), host_out, (src, styled), issued_ns, future)
+        held = (src, styled, *(place for place in places if place is not None))
+        return InFlight(slot, len(batch), host_out, held, issued_ns, future)
 
     def _reap(self, batch: InFlight) -> None:
         slot = batch.slot

@@ -22,6 +22,8 @@ SCALE_PX = 0.5
 """Of the Geman-McClure weights of the fit to the patch flow, in pixels of the grid."""
 SCALE_LEVELS = 6.0
 """The same for the fit to brightness, in levels of 255."""
+CONTRAST = 64.0
+"""Levels; makes the column of the gain as large as the others."""
 DAMPING = 0.05
 """Levenberg's, as a squared gradient a point: a picture without texture says nothing, and noise is not texture."""
 
@@ -37,16 +39,23 @@ class DominantMotion:
         self._coarse = _basis(shape, points[:, ::COARSE, ::COARSE])
         self._everywhere = _basis(shape, points)  # [3,hw]
 
-    def flow(self, anchor: Values, luma: Values, local: Values) -> Values:
-        """[2,h,w]: the affine flow from `anchor` to `luma` [h,w] in 0…255, searched for near the patch flow `local` [2,h,w]."""
-        motion = _fit(self._coarse, local[:, ::COARSE, ::COARSE].reshape(2, -1))
-        slopes = np.concatenate([self._basis * slope[::STRIDE, ::STRIDE].ravel() for slope in _gradient(anchor)])  # [6,h'w']
-        before = anchor[::STRIDE, ::STRIDE]
+    def fit(self, anchor: Values, luma: Values, local: Values) -> tuple[Values, Values]:
+        """[2,h,w]: the affine flow from `anchor` to `luma` [h,w] in 0…255, searched for near the patch flow `local` [2,h,w].
+
+        And [h,w]: the anchor in the exposure of `luma`, a gain and an offset that are fitted along.
+        """
+        motion = _affine(self._coarse, local[:, ::COARSE, ::COARSE].reshape(2, -1))
+        before = anchor[::STRIDE, ::STRIDE].ravel()
+        slopes = [self._basis * slope[::STRIDE, ::STRIDE].ravel() for slope in _gradient(anchor)]
+        columns = np.concatenate([*slopes, before[None] / CONTRAST, np.ones_like(before)[None]])  # [8,h'w']
+        terms = np.array([0, 0, 0, 0, 0, 0, CONTRAST, 0], np.float32)
         for _ in range(STEPS):
             x, y = self._points + (motion @ self._basis).reshape(self._points.shape)
-            now = cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            motion = motion - _step(slopes, (now - before).ravel())
-        return (motion @ self._everywhere).reshape(2, *self._shape)
+            now = cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).ravel()
+            terms = _regression(columns, now, now - terms @ columns)
+            motion = motion - terms[:6].reshape(2, 3)
+        flow = (motion @ self._everywhere).reshape(2, *self._shape)
+        return flow, anchor * (terms[6] / np.float32(CONTRAST)) + terms[7]
 
 
 def _basis(shape: tuple[int, int], points: Values) -> Values:
@@ -56,11 +65,12 @@ def _basis(shape: tuple[int, int], points: Values) -> Values:
     return np.stack([np.ones_like(x), x, y])
 
 
-def _gradient(luma: Values) -> tuple[Values, Values]:
-    return cv2.Scharr(luma, cv2.CV_32F, 1, 0, scale=1 / 32), cv2.Scharr(luma, cv2.CV_32F, 0, 1, scale=1 / 32)
+def _gradient(luma: Values) -> Values:
+    """[2,h,w]: the slopes of `luma` along x and y, in levels a point."""
+    return np.stack([cv2.Scharr(luma, cv2.CV_32F, *axis, scale=1 / 32).astype(np.float32) for axis in ((1, 0), (0, 1))])
 
 
-def _fit(basis: Values, local: Values) -> Values:
+def _affine(basis: Values, local: Values) -> Values:
     """[2,3]: the affine motion of most of `local` [2,N], from its median on."""
     motion = np.zeros((2, 3), np.float32)
     motion[:, 0] = np.median(local, axis=1)
@@ -72,12 +82,12 @@ def _fit(basis: Values, local: Values) -> Values:
     return motion
 
 
-def _step(slopes: Values, difference: Values) -> Values:
-    """[2,3]: the Gauss-Newton step that `difference` [N] asks for. The median is taken off, for exposure is no motion."""
-    difference = difference - np.median(difference)
-    weighted = slopes * _weights(difference * difference, SCALE_LEVELS)
-    damping = DAMPING * len(difference) * np.eye(6, dtype=np.float32)
-    return np.linalg.solve(weighted @ slopes.T + damping, weighted @ difference).reshape(2, 3)
+def _regression(columns: Values, values: Values, residual: Values) -> Values:
+    """[8]: the weighted least squares fit of `columns` [8,N] to `values` [N]: steps of the motion, gain, offset."""
+    residual = residual - np.median(residual)
+    weighted = columns * _weights(residual * residual, SCALE_LEVELS)
+    damping = np.diag(np.array([DAMPING * values.size] * 6 + [1e-3] * 2, np.float32))
+    return np.asarray(np.linalg.solve(weighted @ columns.T + damping, weighted @ values), np.float32)
 
 
 def _weights(squared: Values, scale: float) -> Values:

@@ -26,8 +26,10 @@ UNCHANGED = 2.0
 """Mean difference of a neighbourhood, in levels of 255, that sensor noise of 2.5 levels stays well below."""
 UNSEEN = 12.0
 """Mean difference after motion compensation from which a neighbourhood counts as covered, uncovered or new."""
-MARGIN = 1.0
-"""By how much its own motion must explain a neighbourhood better than the dominant motion does, in the same levels."""
+BETTER = 0.7
+"""A motion is believed when it leaves less than this part of the difference: chance explains a little of any noise."""
+MARGIN = 0.4
+"""And, of a neighbourhood, by so many levels less."""
 DEAD_ZONE_PX = 0.75
 """Of the working size: the field moves by whole pixels, and less than this is what noise makes of stillness."""
 NEIGHBOURHOOD = (7, 7)
@@ -56,10 +58,10 @@ class FlowTracker:
         self._dominant = DominantMotion(self._grid[::-1])
         self._rows, self._columns = np.indices(self._grid[::-1], dtype=np.float32)
         self._anchor: Luma | None = None
-        # DIS (Kroeger et al. 2016) down to half resolution, without variational refinement: DominantMotion is the more
-        # exact where it applies.
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._dis.setFinestScale(1)
+        # Kroeger et al. 2016, patches down to the grid itself: half as fine misses half of a small object's motion.
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._dis.setFinestScale(0)
+        self._dis.setGradientDescentIterations(5)
 
     def __repr__(self) -> str:
         return f"<FlowTracker {self._grid[0]}×{self._grid[1]}>"
@@ -72,32 +74,38 @@ class FlowTracker:
             return None
         if float(_mean(np.abs(luma - self._anchor)).max()) < UNCHANGED:
             return None
-        flow = self._flow(self._anchor, luma)
-        moved = (flow.shift[0] != 0) | (flow.shift[1] != 0)
+        flow, exposed = self._flow(self._anchor, luma)
+        moved = flow.shift.any(axis=0)
         # A still point keeps its anchor, so that what it moves by less than the dead zone is not forgotten.
-        self._anchor = np.where(moved | ~flow.seen, luma, self._anchor)
+        self._anchor = np.where(moved | ~flow.seen, luma, exposed)
         return flow if moved.any() or flow.is_cut else None
 
     def _luma(self, rgb: Rgb) -> Luma:
         grid = cv2.resize(rgb, self._grid, interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.GaussianBlur(cv2.cvtColor(grid, cv2.COLOR_RGB2GRAY).astype(np.float32), (3, 3), 0))
 
-    def _flow(self, anchor: Luma, luma: Luma) -> Flow:
-        local = np.ascontiguousarray(np.moveaxis(self._dis.calc(anchor.astype(np.uint8), luma.astype(np.uint8), None), 2, 0))
-        dominant = self._dominant.flow(anchor, luma, local)
+    def _flow(self, anchor: Luma, luma: Luma) -> tuple[Flow, Luma]:
+        """The flow, and the anchor in the exposure of `luma`."""
+        local = self._local(anchor, luma)
+        dominant, anchor = self._dominant.fit(anchor, luma, local)
         dead_zone = DEAD_ZONE_PX * self._scale
-        if np.abs(dominant).max() < dead_zone:
-            dominant = np.zeros_like(local)
-        by_own, by_dominant = (self._unexplained(anchor, luma, shift) for shift in (local, dominant))
-        own = (by_own + MARGIN < by_dominant) & (_largest(local - dominant) >= dead_zone)
+        by_rest, by_dominant, by_own = (self._unexplained(anchor, luma, shift) for shift in (0 * local, dominant, local))
+        if _largest(dominant).max() < dead_zone or by_dominant.mean() > BETTER * by_rest.mean():
+            dominant, by_dominant = 0 * local, by_rest
+        evident = (by_own < BETTER * by_dominant) & (by_own < by_dominant - MARGIN)
+        near = cv2.dilate(evident.astype(np.uint8), np.ones(NEIGHBOURHOOD, np.uint8)) > 0
+        own = near & (_largest(local - dominant) >= dead_zone)
         shift = np.where(own, local, dominant) / np.float32(self._scale)
-        return Flow(shift, np.where(own, by_own, by_dominant) < UNSEEN)
+        return Flow(shift.astype(np.float32), np.where(own, by_own, by_dominant) < UNSEEN), anchor
+
+    def _local(self, anchor: Luma, luma: Luma) -> Field:
+        flow = self._dis.calc(anchor.clip(0, 255).astype(np.uint8), luma.astype(np.uint8), None)
+        return np.ascontiguousarray(np.moveaxis(flow, 2, 0))
 
     def _unexplained(self, anchor: Luma, luma: Luma, shift: Field) -> Luma:
-        """[h,w]: the mean difference that `shift` leaves; the median is taken off first, for exposure is no motion."""
+        """[h,w]: the mean difference that `shift` leaves."""
         x, y = self._columns + shift[0], self._rows + shift[1]
-        difference = cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) - anchor
-        return _mean(np.abs(difference - np.median(difference[::4, ::4])))
+        return _mean(np.abs(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) - anchor))
 
 
 def _largest(shift: Field) -> Luma:

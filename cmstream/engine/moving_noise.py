@@ -37,8 +37,13 @@ class FollowedStream:
             self._places, self._index = NoisePlaces(*self.noise_px), None
             return None
         self._places.move(flow, self.picture_px)
-        self._index = torch.from_numpy(self._places.places).to(self._device)
+        self._index = self._uploaded(torch.from_numpy(self._places.places))
         return self._index
+
+    def _uploaded(self, index: Tensor) -> Tensor:
+        if self._device.type == "cuda":
+            index = index.pin_memory()  # or the copy would wait for the device
+        return index.to(self._device, non_blocking=True)
 
 
 class MovingNoise:

@@ -1,11 +1,13 @@
 """Which value of a noise field stands at which pixel, when the values are carried along by a flow.
 
-A particle is a value and where in its pixel it is. A flow moves particles; two in one pixel, or one that leaves the picture,
-make way for none: those that lost their pixel fill the pixels that were left. So the places stay a permutation of the
-pixels for ever, and it depends on the picture alone: the field remains independent N(0,1) exactly, whatever happened.
-Interpolating instead would blur it, and what "How I Warped Your Noise" (Chang et al. 2024) integrates over warped pixels
-to avoid that is exact already here, where a value is never divided. EquiVDM (Liu & Vahdat 2025) shows that a video model
-fed with such moved noise moves its texture with the scene. Pure NumPy and OpenCV; knows no seeds.
+Every value steps by whole pixels. Of two that step to one pixel, one stays on its way and the other fills a pixel that was
+left; so does one that leaves the picture. The places therefore remain a permutation of the pixels, and one that depends on
+the pictures alone: the field stays independent N(0,1) exactly, for hours. Interpolation would blur it; what "How I Warped
+Your Noise" (Chang et al. 2024) does to avoid that, adding up all noise under a warped pixel, is needed where a value may be
+divided, and here none is. EquiVDM (Liu & Vahdat 2025) shows that noise which moves with the scene makes texture move with it.
+
+What a flow has beyond whole pixels is carried to the next, as one smooth field and not value by value: values with
+remainders of their own collide ever more often, until every fifth is lost at every step.
 """
 
 from __future__ import annotations
@@ -19,6 +21,10 @@ from numpy.typing import NDArray
 from cmstream.engine.flow import Flow
 
 
+AGREEMENT = 3.0
+"""Standard deviation of the neighbourhood that shares a remainder, in points of the flow's grid."""
+
+
 class NoisePlaces:
     """The places of a field of `height_px` × `width_px`, whose upper left holds the picture and the rest padding."""
 
@@ -27,7 +33,7 @@ class NoisePlaces:
         self._pixels = np.arange(height_px * width_px, dtype=np.int32)
         self._coordinates = np.indices(self._shape, dtype=np.int32)[::-1].reshape(2, -1)  # x, y
         self._bounds = np.array([[width_px], [height_px]], np.uint32)
-        self._offset = np.zeros((2, self._pixels.size), np.float32)  # x, y of the particle from its pixel's centre
+        self._carry: NDArray[np.float32] | None = None  # [2,h,w] on the grid of the flow: the part of a pixel left over
         self.places = self._pixels
         """[H·W]: for each pixel, the pixel of the seed's own field whose value it shows. A new array after every move."""
 
@@ -35,16 +41,12 @@ class NoisePlaces:
         return f"<NoisePlaces {self._shape[1]}×{self._shape[0]}>"
 
     def move(self, flow: Flow, picture_px: tuple[int, int]) -> None:
-        """Carry the particles along. `picture_px` is (width, height) of the picture that `flow` spans."""
-        shift = np.stack([self._spread(axis, picture_px, cv2.INTER_LINEAR) for axis in flow.shift])
-        shift += self._offset
-        steps = np.rint(shift)
-        shift -= steps
-        arrived, holes = self._arrivals(self._targets(steps), self._is_seen(flow, picture_px))
-        for axis in (0, 1):
-            shift[axis].take(arrived, out=self._offset[axis], mode="clip")
-        self._offset[:, holes] = 0
-        self.places = self.places.take(arrived, mode="clip")  # "clip" because it is the fast one: all are in range
+        """Carry the values along. `picture_px` is (width, height) of the picture that `flow` spans."""
+        total = flow.shift if self._carry is None else flow.shift + self._carry
+        self._carry = _remainder(total, flow.shift)
+        steps = np.rint([self._spread(axis, picture_px, cv2.INTER_LINEAR) for axis in total])
+        arrived = self._arrivals(self._targets(steps), self._is_seen(flow, picture_px))
+        self.places = self.places.take(arrived, mode="clip")  # all are in range, and "clip" is three times as fast
 
     def _spread(self, grid: NDArray[Any], picture_px: tuple[int, int], interpolation: int) -> NDArray[Any]:
         """[H·W]: `grid` at the size of the picture, its edge repeated over the padding."""
@@ -60,7 +62,7 @@ class NoisePlaces:
         return self._spread(flow.seen.astype(np.uint8), picture_px, cv2.INTER_NEAREST)
 
     def _targets(self, steps: NDArray[np.float32]) -> NDArray[np.int32]:
-        """[H·W]: the pixel that each particle steps to; H·W for those that leave."""
+        """[H·W]: the pixel that each value steps to; H·W for those that leave."""
         height_px, width_px = self._shape
         position = steps.astype(np.int32)
         position += self._coordinates
@@ -72,8 +74,8 @@ class NoisePlaces:
 
     def _arrivals(
         self, targets: NDArray[np.int32], seen: NDArray[np.uint8] | None
-    ) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-        """[H·W]: from which pixel each pixel gets its particle; and the pixels at which none arrived of itself."""
+    ) -> NDArray[np.int32]:
+        """[H·W]: from which pixel each pixel gets its value; a permutation."""
         arrived = np.full(self._pixels.size + 1, -1, np.int32)
         arrived[targets] = self._pixels  # of several the last is kept: any will do that does not look at the values
         if seen is not None:  # what covers is seen, and goes before what it covers
@@ -82,4 +84,21 @@ class NoisePlaces:
         arrived[-1] = -1
         holes = np.flatnonzero(arrived[:-1] < 0)
         arrived[holes] = np.flatnonzero(arrived[targets] != self._pixels)  # as many have lost their pixel
-        return arrived[:-1], holes
+        return arrived[:-1]
+
+
+def _remainder(total: NDArray[np.float32], shift: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[2,h,w]: what whole pixels leave of `total`, from -0.5 to 0.5; smooth, since it is averaged as a phase.
+
+    Only what moves has a say and is averaged. Where neighbours do not agree (a zoom after a while) it is dropped.
+    """
+    moved = shift.any(axis=0).astype(np.float32)
+    phase = total * np.float32(2 * np.pi)
+    real, imaginary = (np.stack([_near(axis * moved) for axis in part]) for part in (np.cos(phase), np.sin(phase)))
+    smooth = np.arctan2(imaginary, real) / np.float32(2 * np.pi)
+    smooth[real * real + imaginary * imaginary < (0.5 * _near(moved)) ** 2] = 0
+    return np.where(moved > 0, smooth, total)
+
+
+def _near(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), AGREEMENT), np.float32)
