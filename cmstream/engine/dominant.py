@@ -17,7 +17,7 @@ STRIDE = 2
 """Every second point in both directions says as much as all of a blurred picture."""
 COARSE = 4
 """The same for the patch flow, whose patches are four points apart."""
-STEPS = 3
+STEPS = 2
 SCALE_PX = 0.5
 """Of the Geman-McClure weights of the fit to the patch flow, in pixels of the grid."""
 SCALE_LEVELS = 6.0

@@ -62,6 +62,7 @@ class FlowTracker:
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._dis.setFinestScale(0)
         self._dis.setGradientDescentIterations(5)
+        self._dis.setPatchStride(5)
 
     def __repr__(self) -> str:
         return f"<FlowTracker {self._grid[0]}×{self._grid[1]}>"
@@ -93,7 +94,9 @@ class FlowTracker:
         if _largest(dominant).max() < dead_zone or by_dominant.mean() > BETTER * by_rest.mean():
             dominant, by_dominant = 0 * local, by_rest
         evident = (by_own < BETTER * by_dominant) & (by_own < by_dominant - MARGIN)
-        near = cv2.dilate(evident.astype(np.uint8), np.ones(NEIGHBOURHOOD, np.uint8)) > 0
+        # A speck is chance; and around what is evident, smooth parts of the same object show nothing themselves.
+        evident = cv2.morphologyEx(evident.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        near = cv2.dilate(evident, np.ones(NEIGHBOURHOOD, np.uint8)) > 0
         own = near & (_largest(local - dominant) >= dead_zone)
         shift = np.where(own, local, dominant) / np.float32(self._scale)
         return Flow(shift.astype(np.float32), np.where(own, by_own, by_dominant) < UNSEEN), anchor
