@@ -1,7 +1,7 @@
 """The dominant motion of a picture, usually the camera's: an affine flow fitted to the pictures themselves.
 
 Patch flows are a few per cent off at a displacement of one pixel, and the error has a sign: over seconds of panning it adds
-up. Iteratively reweighted Gauss-Newton on brightness is exact to a hundredth of a pixel, and what moves otherwise is an
+up. Iteratively reweighted Gauss-Newton on brightness is exact to some hundredths, and what moves otherwise is an
 outlier (Odobez & Bouthemy 1995, "Robust multiresolution estimation of parametric motion models"). Pure; the engine's thread.
 """
 

@@ -29,7 +29,7 @@ UNSEEN = 12.0
 BETTER = 0.7
 """A motion is believed when it leaves less than this part of the difference: chance explains a little of any noise."""
 MARGIN = 0.4
-"""And, of a neighbourhood, by so many levels less."""
+"""And, in a neighbourhood, by so many levels and by the picture's noise less."""
 DEAD_ZONE_PX = 0.75
 """Of the working size: the field moves by whole pixels, and less than this is what noise makes of stillness."""
 NEIGHBOURHOOD = (7, 7)
@@ -93,7 +93,8 @@ class FlowTracker:
         by_rest, by_dominant, by_own = (self._unexplained(anchor, luma, shift) for shift in (0 * local, dominant, local))
         if _largest(dominant).max() < dead_zone or by_dominant.mean() > BETTER * by_rest.mean():
             dominant, by_dominant = 0 * local, by_rest
-        evident = (by_own < BETTER * by_dominant) & (by_own < by_dominant - MARGIN)
+        noise = float(np.median(by_dominant[::4, ::4]))
+        evident = (by_own < BETTER * by_dominant) & (by_own < by_dominant - MARGIN - noise)
         # A speck is chance; and around what is evident, smooth parts of the same object show nothing themselves.
         evident = cv2.morphologyEx(evident.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         near = cv2.dilate(evident, np.ones(NEIGHBOURHOOD, np.uint8)) > 0

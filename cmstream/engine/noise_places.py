@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from cmstream.engine.flow import Flow
 
 
-AGREEMENT = 3.0
-"""Standard deviation of the neighbourhood that shares a remainder, in points of the flow's grid."""
+AGREEMENT_PX = 12.0
+"""Standard deviation of the neighbourhood that shares a remainder. Less, and values collide; more, and a turn is lost."""
 
 
 class NoisePlaces:
@@ -43,7 +43,7 @@ class NoisePlaces:
     def move(self, flow: Flow, picture_px: tuple[int, int]) -> None:
         """Carry the values along. `picture_px` is (width, height) of the picture that `flow` spans."""
         total = flow.shift if self._carry is None else flow.shift + self._carry
-        self._carry = _remainder(total, flow.shift)
+        self._carry = _remainder(total, flow.shift, AGREEMENT_PX * total.shape[2] / picture_px[0])
         steps = np.rint([self._spread(axis, picture_px, cv2.INTER_LINEAR) for axis in total])
         arrived = self._arrivals(self._targets(steps), self._is_seen(flow, picture_px))
         self.places = self.places.take(arrived, mode="clip")  # all are in range, and "clip" is three times as fast
@@ -87,18 +87,18 @@ class NoisePlaces:
         return arrived[:-1]
 
 
-def _remainder(total: NDArray[np.float32], shift: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[2,h,w]: what whole pixels leave of `total`, from -0.5 to 0.5; smooth, since it is averaged as a phase.
+def _remainder(total: NDArray[np.float32], shift: NDArray[np.float32], near: float) -> NDArray[np.float32]:
+    """[2,h,w]: what whole pixels leave of `total`, from -0.5 to 0.5, averaged as a phase over some points `near`.
 
     Only what moves has a say and is averaged. Where neighbours do not agree (a zoom after a while) it is dropped.
     """
     moved = shift.any(axis=0).astype(np.float32)
     phase = total * np.float32(2 * np.pi)
-    real, imaginary = (np.stack([_near(axis * moved) for axis in part]) for part in (np.cos(phase), np.sin(phase)))
+    real, imaginary = (np.stack([_mean(axis * moved, near) for axis in part]) for part in (np.cos(phase), np.sin(phase)))
     smooth = np.arctan2(imaginary, real) / np.float32(2 * np.pi)
-    smooth[real * real + imaginary * imaginary < (0.5 * _near(moved)) ** 2] = 0
+    smooth[real * real + imaginary * imaginary < (0.5 * _mean(moved, near)) ** 2] = 0
     return np.where(moved > 0, smooth, total)
 
 
-def _near(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), AGREEMENT), np.float32)
+def _mean(values: NDArray[np.float32], near: float) -> NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), near), np.float32)
