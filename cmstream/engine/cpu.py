@@ -108,9 +108,7 @@ class CpuEngine:
         marks = ((Stage.H2D, uploaded_ns), (Stage.INFER, done_ns), (Stage.D2H, done_ns))
         return [EngineOutput(styled[row], marks) for row in range(len(batch))]
 
-    def _style(
-        self, model: Model, sources: NDArray[np.uint8], looks: list[Look], places: Sequence[Tensor | None] = ()
-    ) -> Rgb:
+    def _style(self, model: Model, sources: NDArray[np.uint8], looks: list[Look], places: Sequence[Tensor | None] = ()) -> Rgb:
         """Rows beyond `places` take the seed's own noise."""
         height_px, width_px = padded_size(sources.shape[1], sources.shape[2], model.spec.multiple_px)
         noise = [self._noise.mixed(look.seeds, height_px, width_px) for look in looks]

@@ -51,7 +51,7 @@ class DominantMotion:
         terms = np.array([0, 0, 0, 0, 0, 0, CONTRAST, 0], np.float32)
         for _ in range(STEPS):
             x, y = self._points + (motion @ self._basis).reshape(self._points.shape)
-            now = cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).ravel()
+            now = np.asarray(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32).ravel()
             terms = _regression(columns, now, now - terms @ columns)
             motion = motion - terms[:6].reshape(2, 3)
         flow = (motion @ self._everywhere).reshape(2, *self._shape)
@@ -92,4 +92,4 @@ def _regression(columns: Values, values: Values, residual: Values) -> Values:
 
 def _weights(squared: Values, scale: float) -> Values:
     inverse = 1 / (1 + squared * np.float32(scale**-2))
-    return inverse * inverse
+    return np.asarray(inverse * inverse, np.float32)

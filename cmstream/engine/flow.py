@@ -1,4 +1,4 @@
-"""How the picture of one stream moves: a flow on a small grid, from the last picture that was followed (the anchor) to this one.
+"""How the picture of one stream moves: a flow on a small grid, from the picture last followed (the anchor) to this one.
 
 The anchor is kept where nothing moved by more than the dead zone, so slow motion adds up until it can be measured, and a
 still camera with sensor noise gives no motion at all, for ever. NumPy and OpenCV, engine thread only; knows no noise.
@@ -89,27 +89,34 @@ class FlowTracker:
         """The flow, and the anchor in the exposure of `luma`."""
         local = self._local(anchor, luma)
         dominant, anchor = self._dominant.fit(anchor, luma, local)
-        dead_zone = DEAD_ZONE_PX * self._scale
         by_rest, by_dominant, by_own = (self._unexplained(anchor, luma, shift) for shift in (0 * local, dominant, local))
-        if _largest(dominant).max() < dead_zone or by_dominant.mean() > BETTER * by_rest.mean():
+        if by_dominant.mean() > BETTER * by_rest.mean():
             dominant, by_dominant = 0 * local, by_rest
-        noise = float(np.median(by_dominant[::4, ::4]))
-        evident = (by_own < BETTER * by_dominant) & (by_own < by_dominant - MARGIN - noise)
-        # A speck is chance; and around what is evident, smooth parts of the same object show nothing themselves.
-        evident = cv2.morphologyEx(evident.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-        near = cv2.dilate(evident, np.ones(NEIGHBOURHOOD, np.uint8)) > 0
-        own = near & (_largest(local - dominant) >= dead_zone)
+        dead_zone = DEAD_ZONE_PX * self._scale
+        own = _is_better(by_own, by_dominant) & (_largest(local - dominant) >= dead_zone)
+        if _largest(dominant).max() < dead_zone:
+            dominant = 0 * local
         shift = np.where(own, local, dominant) / np.float32(self._scale)
         return Flow(shift.astype(np.float32), np.where(own, by_own, by_dominant) < UNSEEN), anchor
 
     def _local(self, anchor: Luma, luma: Luma) -> Field:
-        flow = self._dis.calc(anchor.clip(0, 255).astype(np.uint8), luma.astype(np.uint8), None)
+        flow = np.zeros((*anchor.shape, 2), np.float32)
+        self._dis.calc(anchor.clip(0, 255).astype(np.uint8), luma.astype(np.uint8), flow)
         return np.ascontiguousarray(np.moveaxis(flow, 2, 0))
 
     def _unexplained(self, anchor: Luma, luma: Luma, shift: Field) -> Luma:
         """[h,w]: the mean difference that `shift` leaves."""
         x, y = self._columns + shift[0], self._rows + shift[1]
         return _mean(np.abs(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) - anchor))
+
+
+def _is_better(by_own: Luma, by_dominant: Luma) -> NDArray[np.bool_]:
+    """[h,w]: whether a motion of its own explains a point, or what surrounds it, better than the dominant motion does."""
+    noise = float(np.median(by_dominant[::4, ::4]))
+    evident = ((by_own < BETTER * by_dominant) & (by_own < by_dominant - MARGIN - noise)).astype(np.uint8)
+    # A speck is chance; and around what is evident, smooth parts of the same object show nothing themselves.
+    evident = np.asarray(cv2.morphologyEx(evident, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
+    return np.asarray(cv2.dilate(evident, np.ones(NEIGHBOURHOOD, np.uint8))) > 0
 
 
 def _largest(shift: Field) -> Luma:

@@ -6,7 +6,6 @@ seeds passes through moved fields as it does through resting ones.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from cmstream.engine.flow import Flow
 
-
 AGREEMENT_PX = 12.0
 """Standard deviation of the neighbourhood that shares a remainder. Less, and values collide; more, and a turn is lost."""
 
@@ -72,9 +71,7 @@ class NoisePlaces:
         target += x
         return np.where(inside[0] & inside[1], target, np.int32(width_px * height_px))
 
-    def _arrivals(
-        self, targets: NDArray[np.int32], seen: NDArray[np.uint8] | None
-    ) -> NDArray[np.int32]:
+    def _arrivals(self, targets: NDArray[np.int32], seen: NDArray[np.uint8] | None) -> NDArray[np.int32]:
         """[H·W]: from which pixel each pixel gets its value; a permutation."""
         arrived = np.full(self._pixels.size + 1, -1, np.int32)
         arrived[targets] = self._pixels  # of several the last is kept: any will do that does not look at the values
@@ -94,7 +91,8 @@ def _remainder(total: NDArray[np.float32], shift: NDArray[np.float32], near: flo
     """
     moved = shift.any(axis=0).astype(np.float32)
     phase = total * np.float32(2 * np.pi)
-    real, imaginary = (np.stack([_mean(axis * moved, near) for axis in part]) for part in (np.cos(phase), np.sin(phase)))
+    waves = np.concatenate([np.cos(phase), np.sin(phase)]) * moved
+    real, imaginary = np.stack([_mean(np.asarray(wave), near) for wave in waves]).reshape(2, *total.shape)
     smooth = np.arctan2(imaginary, real) / np.float32(2 * np.pi)
     smooth[real * real + imaginary * imaginary < (0.5 * _mean(moved, near)) ** 2] = 0
     return np.where(moved > 0, smooth, total)

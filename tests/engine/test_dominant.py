@@ -15,7 +15,8 @@ NO_FLOW = np.zeros((2, *SHAPE), np.float32)
 
 def seen_through(matrix: list[list[float]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """A blurred photograph whose points moved by `matrix`."""
-    photograph = cv2.GaussianBlur(cv2.resize(data.chelsea()[:, 80:380, 1], (160, 160), interpolation=cv2.INTER_AREA), (5, 5), 0)
+    cat = data.chelsea()  # type: ignore[no-untyped-call]  # scikit-image annotates none of its samples
+    photograph = cv2.GaussianBlur(cv2.resize(cat[:, 80:380, 1], (160, 160), interpolation=cv2.INTER_AREA), (5, 5), 0)
     moved = cv2.warpAffine(photograph.astype(np.float32), np.array(matrix, float), (128, 128), flags=cv2.INTER_CUBIC)
     return np.ascontiguousarray(moved[16:112, 16:112])
 

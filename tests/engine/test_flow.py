@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from skimage import data
 
 from cmstream.core.frame import Rgb
 from cmstream.engine.flow import Flow, FlowTracker
-from tests.engine.clips import SIDE_PX, camera, object_before_a_wall, with_noise
+from tests.engine.clips import SIDE_PX, another_scene, camera, object_before_a_wall, with_noise
 
 
 def followed(frames: list[Rgb]) -> list[Flow]:
@@ -58,7 +57,7 @@ def test_an_object_moves_and_the_wall_behind_it_does_not() -> None:
 
 def test_another_scene_is_a_cut_and_the_one_after_it_is_followed_anew() -> None:
     tracker = FlowTracker(SIDE_PX, SIDE_PX)
-    other = np.ascontiguousarray(data.coffee()[:SIDE_PX, 200 : 200 + SIDE_PX])
+    other = another_scene()
     assert tracker.track(camera(1)[0]) is None
     cut = tracker.track(other)
     assert cut is not None

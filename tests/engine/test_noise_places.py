@@ -87,10 +87,10 @@ def test_nearest_values_alone_would_not_do_and_blending_them_even_less() -> None
     """What the permutation is for: the two cheap ways to warp a field both lose its whiteness within a few frames."""
     own = np.random.default_rng(0).standard_normal((SIDE_PX, SIDE_PX)).astype(np.float32)
     rows, columns = np.indices(own.shape, dtype=np.float32)
-    back = ((columns - 96) / 1.01 + 96, (rows - 96) / 1.01 + 96)
+    across, down = np.asarray((columns - 96) / 1.01 + 96, np.float32), np.asarray((rows - 96) / 1.01 + 96, np.float32)
     nearest = blended = own
     for _ in range(30):
-        nearest = cv2.remap(nearest, *back, cv2.INTER_NEAREST)
-        blended = cv2.remap(blended, *back, cv2.INTER_LINEAR)
+        nearest = np.asarray(cv2.remap(nearest, across, down, cv2.INTER_NEAREST), np.float32)
+        blended = np.asarray(cv2.remap(blended, across, down, cv2.INTER_LINEAR), np.float32)
     assert abs((nearest[1:] * nearest[:-1]).mean()) > 0.1
     assert blended.var() < 0.5
