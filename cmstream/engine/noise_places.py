@@ -89,10 +89,10 @@ def _remainder(total: NDArray[np.float32], shift: NDArray[np.float32], near: flo
 
     Only what moves has a say and is averaged. Where neighbours do not agree (a zoom after a while) it is dropped.
     """
-    moved = shift.any(axis=0).astype(np.float32)
+    moved = np.asarray(shift.any(axis=0), np.float32)
     phase = total * np.float32(2 * np.pi)
     waves = np.concatenate([np.cos(phase), np.sin(phase)]) * moved
-    real, imaginary = np.stack([_mean(np.asarray(wave), near) for wave in waves]).reshape(2, *total.shape)
+    real, imaginary = np.stack([_mean(waves[axis], near) for axis in range(4)]).reshape(2, *total.shape)
     smooth = np.arctan2(imaginary, real) / np.float32(2 * np.pi)
     smooth[real * real + imaginary * imaginary < (0.5 * _mean(moved, near)) ** 2] = 0
     return np.where(moved > 0, smooth, total)
