@@ -30,8 +30,9 @@ class NoisePlaces:
     def __init__(self, height_px: int, width_px: int) -> None:
         self._shape = (height_px, width_px)
         self._pixels = np.arange(height_px * width_px, dtype=np.int32)
-        self._coordinates = np.indices(self._shape, dtype=np.int32)[::-1].reshape(2, -1)  # x, y
-        self._bounds = np.array([[width_px], [height_px]], np.uint32)
+        self._coordinates = np.indices(self._shape, dtype=np.float32)[::-1].reshape(2, -1)  # x, y
+        self._position, self._cells = np.empty((2, self._pixels.size), np.float32), np.empty((2, self._pixels.size), np.int32)
+        self._targets, self._arrived = np.empty(self._pixels.size, np.intp), np.empty(self._pixels.size + 1, np.int32)
         self._carry: NDArray[np.float32] | None = None  # [2,h,w] on the grid of the flow: the part of a pixel left over
         self.places = self._pixels
         """[H·W]: for each pixel, the pixel of the seed's own field whose value it shows. A new array after every move."""
@@ -43,8 +44,10 @@ class NoisePlaces:
         """Carry the values along. `picture_px` is (width, height) of the picture that `flow` spans."""
         total = flow.shift if self._carry is None else flow.shift + self._carry
         self._carry = _remainder(total, flow.shift, AGREEMENT_PX * total.shape[2] / picture_px[0])
-        steps = np.rint([self._spread(axis, picture_px, cv2.INTER_LINEAR) for axis in total])
-        arrived = self._arrivals(self._targets(steps), self._is_seen(flow, picture_px))
+        for axis in (0, 1):
+            self._position[axis] = self._spread(total[axis], picture_px, cv2.INTER_LINEAR)
+        self._aim()
+        arrived = self._arrivals(self._is_seen(flow, picture_px))
         self.places = self.places.take(arrived, mode="clip")  # all are in range, and "clip" is three times as fast
 
     def _spread(self, grid: NDArray[Any], picture_px: tuple[int, int], interpolation: int) -> NDArray[Any]:
@@ -60,20 +63,22 @@ class NoisePlaces:
             return None
         return self._spread(flow.seen.astype(np.uint8), picture_px, cv2.INTER_NEAREST)
 
-    def _targets(self, steps: NDArray[np.float32]) -> NDArray[np.int32]:
-        """[H·W]: the pixel that each value steps to; H·W for those that leave."""
+    def _aim(self) -> None:
+        """Turn the shifts in `_position` into `_targets` [H·W]: the pixel each value steps to, H·W for those that leave."""
         height_px, width_px = self._shape
-        position = steps.astype(np.int32)
-        position += self._coordinates
-        inside = position.view(np.uint32) < self._bounds  # as unsigned, what is negative is too large
-        x, target = position
-        target *= width_px
-        target += x
-        return np.where(inside[0] & inside[1], target, np.int32(width_px * height_px))
+        np.rint(self._position, out=self._position)  # before the coordinates, which would make the shifts less exact
+        self._position += self._coordinates
+        self._cells[...] = self._position
+        x, y = self._cells
+        leaving = (x.view(np.uint32) >= width_px) | (y.view(np.uint32) >= height_px)  # unsigned, negatives are too large
+        y *= width_px
+        np.add(x, y, out=self._targets)
+        self._targets[leaving] = self._pixels.size
 
-    def _arrivals(self, targets: NDArray[np.int32], seen: NDArray[np.uint8] | None) -> NDArray[np.int32]:
+    def _arrivals(self, seen: NDArray[np.uint8] | None) -> NDArray[np.int32]:
         """[H·W]: from which pixel each pixel gets its value; a permutation."""
-        arrived = np.full(self._pixels.size + 1, -1, np.int32)
+        arrived, targets = self._arrived, self._targets
+        arrived.fill(-1)
         arrived[targets] = self._pixels  # of several the last is kept: any will do that does not look at the values
         if seen is not None:  # what covers is seen, and goes before what it covers
             those = np.flatnonzero(seen)
