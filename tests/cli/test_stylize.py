@@ -317,5 +317,5 @@ def test_each_picture_of_a_folder_begins_anew_and_a_video_goes_on(
 
 def test_an_engine_that_cannot_move_noise_says_so(cmstream: Cmstream, tmp_path: Path) -> None:
     done = cmstream("stylize", write_png(tmp_path / "in.png"), tmp_path / "out.png", "--noise-motion", "follow")
-    assert done.exit_code == 1
-    assert "noise_motion: unknown parameter" in done.output
+    assert done.code == 1
+    assert "noise_motion: unknown parameter" in done.err
