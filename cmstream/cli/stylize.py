@@ -13,6 +13,7 @@ import typer
 
 from cmstream.cli.serve import Device, ModelName
 from cmstream.core.errors import InvalidInput
+from cmstream.core.params import NOISE_MOTION
 
 if TYPE_CHECKING:
     from cmstream.core.frame import Rgb
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cmstream.engine.base import Engine, EngineOutput
 
 DEFAULT_SIDE_PX = 1024
+_STREAM = 1
 
 Tell = Callable[[int], None]
 
@@ -30,6 +32,9 @@ def stylize(
     style: Annotated[str | None, typer.Option(help="A style of the model.")] = None,
     strength: Annotated[float | None, typer.Option(help="0 returns the source, 1 the full effect.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed, another painting.")] = None,
+    noise_motion: Annotated[
+        str | None, typer.Option(help="In a video, strokes stick to what is painted (follow) or to the screen (fixed).")
+    ] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Size of the result; by default the source's.")] = None,
     model: ModelName = None,
     device: Device = None,
@@ -37,14 +42,17 @@ def stylize(
     """Style an image, a folder of images, or a video file."""
     asked_px = None if size is None else _parse_size(size)
     job = _plan(src, dst)
-    patch = {"style": style, "strength": strength, "seed": seed}
+    patch = {"style": style, "strength": strength, "seed": seed, NOISE_MOTION: noise_motion}
     with _engine(model, device) as engine:
         look = _look(engine, {name: value for name, value in patch.items() if value is not None})
         job(Painting(engine, look, asked_px))
 
 
 class Painting:
-    """One look over all frames of one command: the same noise on every frame, so that a video does not boil."""
+    """One look over all frames of one command: the same noise on every frame, so that a video does not boil.
+
+    With `noise_motion` follow it moves along with the picture, unless `forget` begins anew.
+    """
 
     def __init__(self, engine: Engine, look: Look, asked_px: tuple[int, int] | None) -> None:
         self._engine = engine
@@ -56,6 +64,10 @@ class Painting:
         from cmstream.core.geometry import working_size
 
         return self._asked_px or working_size(width_px, height_px, DEFAULT_SIDE_PX)
+
+    def forget(self) -> None:
+        """What comes next has nothing to do with what came before."""
+        self._engine.forget(_STREAM)
 
     def paint(self, rgb: Rgb, size_px: tuple[int, int]) -> Future[Rgb]:
         """Style one frame; the engine resizes it to `size_px`."""
@@ -70,7 +82,7 @@ class Painting:
             else:
                 styled.set_exception(error)
 
-        self._engine.submit([EngineInput(1, rgb, self._look, *size_px)]).add_done_callback(hand_over)
+        self._engine.submit([EngineInput(_STREAM, rgb, self._look, *size_px)]).add_done_callback(hand_over)
         return styled
 
 
@@ -133,6 +145,7 @@ def _stylize_folder(pictures: list[Path], dst: Path, painting: Painting) -> None
 def _one_picture(src: Path, dst: Path, painting: Painting) -> None:
     from cmstream.cli.picture import picture_size, read_picture, write_picture
 
+    painting.forget()
     size_px = painting.size_px(*picture_size(src))
     write_picture(dst, painting.paint(read_picture(src, *size_px), size_px).result())
 

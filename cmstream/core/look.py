@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from cmstream.core.clock import NS_PER_MS
-from cmstream.core.params import STROKE_SCALE, Params, StyleMix
+from cmstream.core.params import FIXED, NOISE_MOTION, STROKE_SCALE, Params, StyleMix
 
 SeedMix: TypeAlias = tuple[tuple[int, float], ...]
 
@@ -23,18 +23,20 @@ NEGLIGIBLE = 0.02
 class Look:
     """`style` weights sum to 1; `seeds` are (seed, coefficient) with squares that sum to 1; `strength` in [0,1].
 
-    `stroke_scale` multiplies the size of strokes; 1 is the style's own.
+    `stroke_scale` multiplies the size of strokes; 1 is the style's own. `noise_motion` is FIXED or FOLLOW.
     """
 
     style: StyleMix
     strength: float
     seeds: SeedMix
     stroke_scale: float = 1.0
+    noise_motion: str = FIXED
 
 
 def look_of(params: Params) -> Look:
     """The look once a transition to `params` is over."""
-    return Look(params.style, params.strength, ((params.seed, 1.0),), params.extra.get(STROKE_SCALE, 1.0))
+    scale, motion = params.extra.get(STROKE_SCALE, 1.0), params.extra.get(NOISE_MOTION, FIXED)
+    return Look(params.style, params.strength, ((params.seed, 1.0),), scale, motion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Transition:
             self.before.strength + part * (self.after.strength - self.before.strength),
             _slerp_seeds(self.before.seeds, self.after.seeds, part),
             self.before.stroke_scale ** (1 - part) * self.after.stroke_scale**part,
+            self.after.noise_motion,
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from cmstream.core.errors import InvalidParameters
 
 JsonValue: TypeAlias = Any
-Kind = Literal["number", "integer", "style", "string"]
+Kind = Literal["number", "integer", "style", "string", "choice"]
 
 MAX_SEED = 2**32 - 1
 MAX_TRANSITION_MS = 10_000
@@ -25,9 +25,17 @@ STROKE_SCALE = "stroke_scale"
 """The extra parameter of models that can paint finer or coarser; part of a `Look`, so that it blends over time."""
 
 
+NOISE_MOTION = "noise_motion"
+"""The extra parameter of engines that can carry noise along with the picture."""
+FIXED, FOLLOW = "fixed", "follow"
+
+
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
-    """One parameter a model understands: `number` and `integer` have an inclusive range, `style` names to choose from."""
+    """One parameter that is understood: `number` and `integer` have an inclusive range, `style` and `choice` names.
+
+    Of a `choice` exactly one name is chosen, a `style` may mix several.
+    """
 
     name: str
     kind: Kind
@@ -49,6 +57,12 @@ def common_parameters(styles: tuple[str, ...]) -> tuple[ParameterSpec, ...]:
             "transition_ms", "number", 200.0, "Transition (ms)", "How long a change takes to blend in.", 0.0, MAX_TRANSITION_MS
         ),
     )
+
+
+def noise_motion_parameter() -> ParameterSpec:
+    """Of engines that keep the state it takes; a model knows nothing of it."""
+    about = "Strokes keep their place on the screen (fixed), or stick to what is painted and move with it (follow)."
+    return ParameterSpec(NOISE_MOTION, "choice", FOLLOW, "Strokes", about, choices=(FIXED, FOLLOW))
 
 
 StyleMix: TypeAlias = tuple[tuple[str, float], ...]
@@ -128,6 +142,10 @@ def _check(spec: ParameterSpec, value: JsonValue) -> JsonValue:
             if not isinstance(value, str) or len(value) > MAX_STRING:
                 raise ValueError(f"must be text of at most {MAX_STRING} characters")
             return value
+        case "choice":
+            if not isinstance(value, str) or value not in spec.choices:
+                raise ValueError(f"must be one of {', '.join(spec.choices)}")
+            return value
 
 
 def _number(spec: ParameterSpec, value: JsonValue) -> float:
@@ -173,4 +191,6 @@ def _property(spec: ParameterSpec) -> dict[str, JsonValue]:
         return {**about, "oneOf": [{"type": "string", "enum": list(spec.choices)}, mix]}
     if spec.kind == "string":
         return {**about, "type": "string", "maxLength": MAX_STRING}
+    if spec.kind == "choice":
+        return {**about, "type": "string", "enum": list(spec.choices)}
     return {**about, "type": spec.kind, "minimum": spec.minimum, "maximum": spec.maximum}

@@ -11,20 +11,24 @@ import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from itertools import zip_longest
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cmstream.core.clock import NS_PER_MS, Clock, MonotonicClock
 from cmstream.core.errors import EngineFailed
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
 from cmstream.core.model_info import ModelInfo
-from cmstream.core.params import default_params
+from cmstream.core.params import default_params, noise_motion_parameter
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput, EngineOutput, bucket_for
+from cmstream.engine.moving_noise import MovingNoise, carried
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.step import look_rows, padded_size, style_batch
 from cmstream.models.base import Model
@@ -59,13 +63,15 @@ class CpuEngine:
         self._clock = clock or MonotonicClock()
         self._device = torch.device("cpu")
         self._noise = NoiseBank(self._device)
+        self._moving = MovingNoise(self._device)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine-cpu")
         self._thread.submit(torch.set_num_threads, threads or os.cpu_count() or 1).result()
         candidates = _candidates() if dtype == "auto" else (DTYPES[dtype],)
         self._dtype = self._thread.submit(self._warm_up, candidates, tuple(warm_up_px)).result()
         spec = model.spec
         precision = str(self._dtype).removeprefix("torch.")
-        self.info = ModelInfo(spec.name, spec.title, spec.licence, spec.styles, spec.parameters, "cpu", precision)
+        parameters = (*spec.parameters, noise_motion_parameter())
+        self.info = ModelInfo(spec.name, spec.title, spec.licence, spec.styles, parameters, "cpu", precision)
 
     def __repr__(self) -> str:
         return f"<CpuEngine {self.info.name} {self.info.precision}, buckets {self.buckets}>"
@@ -75,7 +81,9 @@ class CpuEngine:
         return self._thread.submit(self._run, tuple(batch))
 
     def forget(self, stream_id: int) -> None:
-        """See `Engine`. Nothing is kept per stream: noise is a function of the seed and is cached by that."""
+        """See `Engine`. In its turn: a frame that was submitted before would only bring the state back."""
+        with suppress(RuntimeError):  # closed: there is nothing left to free
+            self._thread.submit(self._moving.forget, stream_id)
 
     def close(self) -> None:
         """See `Engine`."""
@@ -92,18 +100,23 @@ class CpuEngine:
         rows = [*batch, *(batch[-1:] * (bucket - len(batch)))]  # padded rows are computed and thrown away
         sources = np.stack([resized(one.rgb, one.width_px, one.height_px) for one in rows])
         uploaded_ns = self._clock.now_ns()
-        styled = self._style(self._model, sources, [one.look for one in rows])
+        noise_px = padded_size(sources.shape[1], sources.shape[2], self._model.spec.multiple_px)
+        pictures = zip(batch, sources, strict=False)  # not the padded rows: they would move a stream twice
+        places = [self._moving.places(one.stream_id, one.look, rgb, noise_px) for one, rgb in pictures]
+        styled = self._style(self._model, sources, [one.look for one in rows], places)
         done_ns = self._clock.now_ns()
         marks = ((Stage.H2D, uploaded_ns), (Stage.INFER, done_ns), (Stage.D2H, done_ns))
         return [EngineOutput(styled[row], marks) for row in range(len(batch))]
 
-    def _style(self, model: Model, sources: NDArray[np.uint8], looks: list[Look]) -> Rgb:
+    def _style(self, model: Model, sources: NDArray[np.uint8], looks: list[Look], places: Sequence[Tensor | None] = ()) -> Rgb:
+        """Rows beyond `places` take the seed's own noise."""
         height_px, width_px = padded_size(sources.shape[1], sources.shape[2], model.spec.multiple_px)
+        noise = [self._noise.mixed(look.seeds, height_px, width_px) for look in looks]
         with torch.inference_mode():
             styled = style_batch(
                 model,
                 torch.from_numpy(sources),
-                torch.stack([self._noise.mixed(look.seeds, height_px, width_px) for look in looks]),
+                torch.stack([carried(field, place) for field, place in zip_longest(noise, places)]),
                 look_rows(looks, model.spec.styles),
             )
         rgb: Rgb = styled.numpy()

@@ -10,7 +10,9 @@ from __future__ import annotations
 import queue
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -20,10 +22,11 @@ from cmstream.core.clock import NS_PER_MS, Clock, MonotonicClock
 from cmstream.core.errors import EngineFailed
 from cmstream.core.look import look_of
 from cmstream.core.model_info import ModelInfo
-from cmstream.core.params import default_params
+from cmstream.core.params import default_params, noise_motion_parameter
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput, EngineOutput, bucket_for
 from cmstream.engine.cpu import BUCKETS, DTYPES, resized
+from cmstream.engine.moving_noise import MovingNoise, carried
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.step import look_rows, padded_size, style_batch
 from cmstream.models.base import Model
@@ -89,6 +92,7 @@ class CudaEngine:
         self._model = model.to(self._device, chosen)
         self._clock = clock or MonotonicClock()
         self._noise = NoiseBank(self._device)
+        self._moving = MovingNoise(self._device)
         with torch.cuda.device(self._device):
             self._copy_in, self._copy_out, self._compute = _stream(0), _stream(0), _stream(-1)
             self._slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()
@@ -97,7 +101,8 @@ class CudaEngine:
         self._issuer = ThreadPoolExecutor(1, thread_name_prefix="engine-cuda-issue")
         self._reaper = ThreadPoolExecutor(1, thread_name_prefix="engine-cuda-reap")
         spec, precision = model.spec, str(chosen).removeprefix("torch.")
-        self.info = ModelInfo(spec.name, spec.title, spec.licence, spec.styles, spec.parameters, str(self._device), precision)
+        parameters = (*spec.parameters, noise_motion_parameter())
+        self.info = ModelInfo(spec.name, spec.title, spec.licence, spec.styles, parameters, str(self._device), precision)
         self._warm_up(warm_up_px)
 
     def __repr__(self) -> str:
@@ -110,7 +115,9 @@ class CudaEngine:
         return future
 
     def forget(self, stream_id: int) -> None:
-        """See `Engine`. Nothing is kept per stream: noise is a function of the seed and is cached by that."""
+        """See `Engine`. In its turn: a frame that was submitted before would only bring the state back."""
+        with suppress(RuntimeError):  # closed: there is nothing left to free
+            self._issuer.submit(self._moving.forget, stream_id)
 
     def close(self) -> None:
         """See `Engine`."""
@@ -147,17 +154,21 @@ class CudaEngine:
         size_px = padded_size(height_px, width_px, self._model.spec.multiple_px)
         with torch.cuda.stream(self._copy_in):
             src = host_in.to(self._device, non_blocking=True)
+            pictures = zip(batch, host_in.numpy(), strict=False)  # not the padded rows: they would move a stream twice
+            places = [self._moving.places(one.stream_id, one.look, rgb, size_px) for one, rgb in pictures]
             slot.uploaded.record()
         with torch.cuda.stream(self._compute):
             self._compute.wait_event(slot.uploaded)
-            noise = torch.stack([self._noise.mixed(look.seeds, *size_px) for look in looks])
+            fields = [self._noise.mixed(look.seeds, *size_px) for look in looks]
+            noise = torch.stack([carried(field, place) for field, place in zip_longest(fields, places)])
             styled = style_batch(self._model, src, noise, look_rows(looks, self._model.spec.styles, self._device))
             slot.computed.record()
         with torch.cuda.stream(self._copy_out):
             self._copy_out.wait_event(slot.computed)
             host_out.copy_(styled, non_blocking=True)
             slot.downloaded.record()
-        return InFlight(slot, len(batch), host_out, (src, styled), issued_ns, future)
+        held = (src, styled, *(place for place in places if place is not None))
+        return InFlight(slot, len(batch), host_out, held, issued_ns, future)
 
     def _reap(self, batch: InFlight) -> None:
         slot = batch.slot

@@ -37,6 +37,8 @@ class _ParameterKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     """The name of a style, or an object of style weights (numbers of at least 0) that are mixed."""
     PARAMETER_KIND_STRING: _ParameterKind.ValueType  # 4
     """Text."""
+    PARAMETER_KIND_CHOICE: _ParameterKind.ValueType  # 5
+    """One of the names in choices."""
 
 class ParameterKind(_ParameterKind, metaclass=_ParameterKindEnumTypeWrapper):
     """What values a parameter takes."""
@@ -50,6 +52,8 @@ PARAMETER_KIND_STYLE: ParameterKind.ValueType  # 3
 """The name of a style, or an object of style weights (numbers of at least 0) that are mixed."""
 PARAMETER_KIND_STRING: ParameterKind.ValueType  # 4
 """Text."""
+PARAMETER_KIND_CHOICE: ParameterKind.ValueType  # 5
+"""One of the names in choices."""
 Global___ParameterKind: typing_extensions.TypeAlias = ParameterKind
 
 @typing.final
@@ -233,7 +237,7 @@ class Parameter(google.protobuf.message.Message):
     def default_value(self) -> google.protobuf.struct_pb2.Value: ...
     @property
     def choices(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What to choose from, for STYLE."""
+        """What to choose from, for STYLE and CHOICE."""
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ _KINDS: dict[Kind, pb.ParameterKind.ValueType] = {
     "integer": pb.PARAMETER_KIND_INTEGER,
     "style": pb.PARAMETER_KIND_STYLE,
     "string": pb.PARAMETER_KIND_STRING,
+    "choice": pb.PARAMETER_KIND_CHOICE,
 }
 _KINDS_BACK = {value: kind for kind, value in _KINDS.items()}
 

@@ -298,3 +298,24 @@ def test_a_full_disk_is_said_plainly(cmstream: Cmstream, tmp_path: Path) -> None
     assert outcome.code == 1
     assert "disk is full" in outcome.err
     assert leftovers(tmp_path, src) == []
+
+
+def test_each_picture_of_a_folder_begins_anew_and_a_video_goes_on(
+    cmstream: Cmstream, tmp_path: Path, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten: list[int] = []
+    monkeypatch.setattr(fake_engine, "forget", forgotten.append)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        write_png(folder / name)
+    cmstream("stylize", folder, tmp_path / "out")
+    assert len(forgotten) == 3
+    cmstream("stylize", write_video(tmp_path / "film.mp4"), tmp_path / "out.mp4")
+    assert len(forgotten) == 3
+
+
+def test_an_engine_that_cannot_move_noise_says_so(cmstream: Cmstream, tmp_path: Path) -> None:
+    done = cmstream("stylize", write_png(tmp_path / "in.png"), tmp_path / "out.png", "--noise-motion", "follow")
+    assert done.code == 1
+    assert "noise_motion: unknown parameter" in done.err

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from cmstream.core.clock import NS_PER_MS
 from cmstream.core.look import Look, Transition, look_of, start_transition
-from cmstream.core.params import STROKE_SCALE, ParameterSpec, apply_patch, common_parameters, default_params
+from cmstream.core.params import (
+    FIXED,
+    FOLLOW,
+    STROKE_SCALE,
+    ParameterSpec,
+    apply_patch,
+    common_parameters,
+    default_params,
+    noise_motion_parameter,
+)
 
 SPECS = common_parameters(("oil", "ink"))
 DEFAULT = default_params(SPECS)
@@ -55,3 +64,11 @@ def test_no_step_of_a_long_transition_is_larger_than_its_share() -> None:
     looks: list[Look] = [transition.at(ms * NS_PER_MS) for ms in range(101)]
     steps = [abs(a.strength - b.strength) for a, b in zip(looks, looks[1:], strict=False)]
     assert max(steps) < 0.8 / 100 * 1.01
+
+
+def test_noise_follows_from_the_first_moment_of_a_transition_and_is_fixed_where_an_engine_does_not_know_better() -> None:
+    specs = (*SPECS, noise_motion_parameter())
+    resting = apply_patch(specs, default_params(specs), {"noise_motion": FIXED})
+    following = apply_patch(specs, resting, {"noise_motion": FOLLOW, "transition_ms": 100})
+    assert start_transition(look_of(resting), following, 0).at(0).noise_motion == FOLLOW
+    assert look_of(DEFAULT).noise_motion == FIXED

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmstream.core.errors import InvalidParameters
-from cmstream.core.params import MAX_SEED, ParameterSpec, apply_patch, common_parameters, default_params, json_schema
+from cmstream.core.params import (
+    MAX_SEED,
+    ParameterSpec,
+    apply_patch,
+    common_parameters,
+    default_params,
+    json_schema,
+    noise_motion_parameter,
+)
 
 SPECS = common_parameters(("oil", "ink"))
 DEFAULT = default_params(SPECS)
@@ -89,3 +97,16 @@ def test_the_schema_states_the_ranges_that_are_enforced() -> None:
     assert (properties["strength"]["minimum"], properties["strength"]["maximum"]) == (0, 1)
     assert properties["style"]["oneOf"][0]["enum"] == ["oil", "ink"]
     assert json_schema(SPECS)["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("value", ["drift", "", None, 1, {"follow": 1}, ["follow"]])
+def test_a_choice_takes_one_of_its_names_and_nothing_else(value: Any) -> None:
+    specs = (*SPECS, noise_motion_parameter())
+    assert apply_patch(specs, default_params(specs), {"noise_motion": "fixed"}).extra["noise_motion"] == "fixed"
+    with pytest.raises(InvalidParameters, match="noise_motion: must be one of fixed, follow"):
+        apply_patch(specs, default_params(specs), {"noise_motion": value})
+
+
+def test_the_schema_of_a_choice_lists_its_names() -> None:
+    property_ = json_schema((noise_motion_parameter(),))["properties"]["noise_motion"]
+    assert (property_["type"], property_["enum"], property_["default"]) == ("string", ["fixed", "follow"], "follow")

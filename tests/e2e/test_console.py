@@ -83,6 +83,7 @@ def test_the_controls_change_the_stream_and_the_picture(address: str, photograph
     assert seen["change"] > max(2 * seen["unrest"], 2), "the picture follows the slider"
     assert "4294967295" in seen["refusal"], "what is refused says what is allowed"
     assert seen["seeded"]["seed"] == seen["seed_shown"] != 0
+    assert (seen["full"]["params"]["noise_motion"], seen["seeded"]["noise_motion"]) == ("follow", "fixed")
     assert "strength=0" in seen["address"]
 
 

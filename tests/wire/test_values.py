@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cmstream.core.errors import InvalidInput, InvalidParameters
 from cmstream.core.model_info import ModelInfo
-from cmstream.core.params import ParameterSpec, common_parameters
+from cmstream.core.params import ParameterSpec, common_parameters, noise_motion_parameter
 from cmstream.v1.control_pb2 import OpenStream
 from cmstream.v1.frame_pb2 import PIXEL_FORMAT_JPEG, PIXEL_FORMAT_RGB24
 from cmstream.wire.control import check_open, model_message, model_of, rejected_message, rejection_of
@@ -44,7 +44,9 @@ def test_what_is_not_json_is_refused(value: object) -> None:
 
 def test_a_model_travels_with_all_of_its_parameters() -> None:
     prompt = ParameterSpec("prompt", "string", "a fox", "Prompt", "What to paint.")
-    info = ModelInfo("m", "M", "MIT", ("a", "b"), (*common_parameters(("a", "b")), prompt), "cpu", "float32")
+    info = ModelInfo(
+        "m", "M", "MIT", ("a", "b"), (*common_parameters(("a", "b")), prompt, noise_motion_parameter()), "cpu", "float32"
+    )
     assert model_of(model_message(info)) == info
     (seed,) = (spec for spec in model_of(model_message(info)).parameters if spec.name == "seed")
     assert isinstance(seed.default, int)

@@ -26,6 +26,7 @@ import { Problem, ask } from "./problem.js";
  * @property {number} [minimum]
  * @property {number} [maximum]
  * @property {number} [maxLength]
+ * @property {string[]} [enum]
  * @property {{type?: string, enum?: string[]}[]} [oneOf]
  */
 

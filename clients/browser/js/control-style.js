@@ -1,7 +1,7 @@
 /** The style: one of several at a click, or several mixed by weight. */
 
 import { make } from "./element.js";
-import { Field } from "./field.js";
+import { Field, titled } from "./field.js";
 import { makeSlider, setSlider } from "./slider.js";
 
 const FULL = 100;
@@ -107,9 +107,4 @@ export class StyleControl {
 function weightsOf(value) {
   if (typeof value === "string") return { [value]: 1 };
   return value && typeof value === "object" ? /** @type {Record<string, number>} */ (value) : {};
-}
-
-/** @param {string} style */
-function titled(style) {
-  return style.charAt(0).toUpperCase() + style.slice(1).replaceAll("_", " ");
 }

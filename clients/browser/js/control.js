@@ -1,5 +1,6 @@
 /** One live control per parameter, chosen by its JSON Schema. Every control is a labelled field with room for a problem. */
 
+import { ChoiceControl } from "./control-choice.js";
 import { SeedControl } from "./control-seed.js";
 import { SliderControl } from "./control-slider.js";
 import { StyleControl } from "./control-style.js";
@@ -24,6 +25,7 @@ const SLIDER_STEPS = 1000;
 export function controlOf(name, schema, onInput) {
   const styles = schema.oneOf?.find((one) => Array.isArray(one.enum))?.enum;
   if (styles) return new StyleControl(name, schema, styles, onInput);
+  if (schema.enum) return new ChoiceControl(name, schema, schema.enum, onInput);
   const span = (schema.maximum ?? Infinity) - (schema.minimum ?? -Infinity);
   if (schema.type === "integer" && span > SLIDER_STEPS) return new SeedControl(name, schema, onInput);
   if ((schema.type === "number" || schema.type === "integer") && Number.isFinite(span)) return new SliderControl(name, schema, onInput);

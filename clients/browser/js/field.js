@@ -43,3 +43,8 @@ export class Field {
     }
   }
 }
+
+/** A style or choice as people read it. @param {string} name */
+export function titled(name) {
+  return name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
+}

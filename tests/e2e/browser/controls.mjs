@@ -25,6 +25,7 @@ await report(async (page) => {
   await page.press("#parameter-seed", "Enter");
   await page.waitForSelector("[data-parameter=seed].refused");
   const refusal = await page.textContent("#parameter-seed-problem");
+  await page.click("[data-parameter=noise_motion] .choice:has([value=fixed])");
   await page.click(".dice");
   await pause(500);
   const seeded = await state();

@@ -1,0 +1,79 @@
+"""What an engine keeps of each stream whose noise follows the picture: a tracker of its flow, and the places of its noise.
+
+Engine thread only. The places come from pictures alone, so they serve whatever seeds a look mixes, and a transition between
+seeds passes through moved fields as it does through resting ones.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cmstream.core.frame import Rgb
+from cmstream.core.look import Look
+from cmstream.core.params import FOLLOW
+from cmstream.engine.flow import FlowTracker
+from cmstream.engine.noise_places import NoisePlaces
+
+
+class FollowedStream:
+    """One stream at one size: (width, height) of the picture, and (height, width) of its noise, which may be padded."""
+
+    def __init__(self, picture_px: tuple[int, int], noise_px: tuple[int, int], device: torch.device) -> None:
+        self.picture_px = picture_px
+        self.noise_px = noise_px
+        self._device = device
+        self._tracker = FlowTracker(*picture_px)
+        self._places = NoisePlaces(*noise_px)
+        self._index: Tensor | None = None
+
+    def places(self, rgb: Rgb) -> Tensor | None:
+        """[H·W] int32 on the device, see `NoisePlaces`, for the next frame; None while it is the seed's own field."""
+        flow = self._tracker.track(rgb)
+        if flow is None:
+            return self._index
+        if flow.is_cut:
+            self._places, self._index = NoisePlaces(*self.noise_px), None
+            return None
+        self._places.move(flow, self.picture_px)
+        self._index = self._uploaded(torch.from_numpy(self._places.places))
+        return self._index
+
+    def _uploaded(self, index: Tensor) -> Tensor:
+        if self._device.type == "cuda":
+            index = index.pin_memory()  # or the copy would wait for the device
+        return index.to(self._device, non_blocking=True)
+
+
+class MovingNoise:
+    """Keeps a `FollowedStream` for every stream that asks for it. Streams share nothing."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._streams: dict[int, FollowedStream] = {}
+
+    def __repr__(self) -> str:
+        return f"<MovingNoise of {len(self._streams)} streams on {self._device}>"
+
+    def places(self, stream_id: int, look: Look, rgb: Rgb, noise_px: tuple[int, int]) -> Tensor | None:
+        """Where the noise of the stream's next frame comes from, for `carried`. `rgb` has the working size.
+
+        A look that keeps the noise fixed, or another size, forgets what was followed.
+        """
+        if look.noise_motion != FOLLOW:
+            self.forget(stream_id)
+            return None
+        picture_px = (rgb.shape[1], rgb.shape[0])
+        stream = self._streams.get(stream_id)
+        if stream is None or (stream.picture_px, stream.noise_px) != (picture_px, noise_px):
+            stream = self._streams[stream_id] = FollowedStream(picture_px, noise_px, self._device)
+        return stream.places(rgb)
+
+    def forget(self, stream_id: int) -> None:
+        """Drop what is kept of a stream. Unknown ids are fine."""
+        self._streams.pop(stream_id, None)
+
+
+def carried(field: Tensor, places: Tensor | None) -> Tensor:
+    """The field [3,H,W] with every value at its place; the field itself where `places` is None."""
+    return field if places is None else field.flatten(1).index_select(1, places).view_as(field)
