@@ -92,7 +92,7 @@ class Settings(Section):
     engine: EngineSettings = EngineSettings()
     streams: StreamSettings = StreamSettings()
     rtc: RtcSettings = RtcSettings()
-    drain_timeout_s: float = Field(4.0, ge=0, le=60, description="How long a stop waits for viewers before it closes them.")
+    drain_timeout_s: float = Field(2.0, ge=0, le=60, description="How long a stop waits for viewers before it closes them.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Log level, on stderr.")
 
 

@@ -97,4 +97,4 @@ def test_every_module_is_covered_by_its_own_test_file() -> None:
     areas = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES} - {"__init__", "__main__"}
     tested = {path.name for path in (ROOT / "tests").iterdir()}
     missing = {area for area in areas if area not in tested and f"test_{area}.py" not in tested}
-    assert missing <= {"settings_loader", "server"}, f"no tests for {missing}"  # tested in test_settings.py and in e2e
+    assert missing <= {"settings_loader"}, f"no tests for {missing}"  # tested in test_settings.py

@@ -1,4 +1,4 @@
-"""Makes the README's picture: the real server, a real Chromium, a photograph as the source.
+"""Makes the README's picture: the real server, a real Chromium whose fake camera sees a photograph.
 
 python clients/browser/screenshot.py [OUT]        by default docs/images/console.png
 """
@@ -11,10 +11,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SHOWN_PX = (1120, 700)
+FILM_PX = (640, 480)  # what the console asks a camera for
 sys.path.append(str(ROOT))
 
 from PIL import Image  # noqa: E402  the checkout's own tests package is found only now
-from skimage import data, io  # noqa: E402
+from skimage import data  # noqa: E402
 
 from tests.e2e.chromium import drive, missing, served  # noqa: E402
 
@@ -28,10 +29,11 @@ def main() -> int:
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images" / "console.png"
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, served() as address:
-        photograph = Path(folder) / "photograph.png"
-        io.imsave(photograph, data.astronaut(), check_contrast=False)
+        film = Path(folder) / "film.mjpeg"
+        photograph = Image.fromarray(data.astronaut()[: FILM_PX[1] * 512 // FILM_PX[0]]).resize(FILM_PX)
+        photograph.save(film, "JPEG", quality=95)  # one frame is a film, too
         whole = Path(folder) / "whole.png"
-        drive("screenshot.mjs", address, str(whole), str(photograph), timeout_s=90)
+        drive("screenshot.mjs", address, str(whole), str(film), timeout_s=90)
         with Image.open(whole) as picture:
             picture.convert("RGB").resize(SHOWN_PX, Image.Resampling.LANCZOS).save(out, optimize=True)
     return 0

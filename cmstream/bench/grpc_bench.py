@@ -1,70 +1,125 @@
 """Round trips over gRPC on loopback, beside a bare echo of the same bytes measured in the same run.
 
-Server and client share one process and one event loop, for the server and for the echo alike: the ratio of the two says
+The server and the echo are processes of their own, and one plain client talks to both, so that the ratio of the two says
 what the server adds, whatever the machine. The two are measured in turns, so that a busy moment meets both.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import grpc
 
 from cmstream.bench.engine_bench import SOURCES, picture
+from cmstream.bench.grpc_servers import ECHO, ECHO_METHOD, MODEL, OPTIONS, STREAM_METHOD, running
 from cmstream.bench.report import GrpcResult, percentiles
-from cmstream.client import Client, Stream
-from cmstream.client.result import Result
 from cmstream.core.clock import NS_PER_MS, NS_PER_S, MonotonicClock
-from cmstream.engine.base import Engine
-from cmstream.server import Server
+from cmstream.core.errors import CmstreamError
 from cmstream.settings import AuthSettings, GrpcSettings, HttpSettings, Settings
+from cmstream.v1.control_pb2 import OpenStream
+from cmstream.v1.frame_pb2 import PIXEL_FORMAT_RGB24, SourceFrame, StyledFrame
+from cmstream.v1.style_service_pb2 import StreamRequest
+from cmstream.wire.envelope import incoming, received
+from cmstream.wire.frame import stages_ms_of
 
-ECHO_METHOD = "/cmstream.bench.Echo/Echo"
-OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-TURNS = 4
-WARM_UP_FRAMES = 5
+TURNS = 8
+WARM_UP_FRAMES = 40  # until caches, allocators and clock rates have settled
 LEAST_FRAMES = 10
 
-Echo = grpc.aio.StreamStreamCall[bytes, bytes]
+Call = grpc.aio.StreamStreamCall[bytes, bytes]
 
 
-async def measure_grpc(settings: Settings, engine: Engine | None, side_px: int, seconds: float) -> GrpcResult:
-    """Raw frames of `side_px`² to a server and back, one in flight. Without `engine` the server builds the settings' own."""
-    frames = [picture(side_px, index) for index in range(SOURCES)]
-    payloads = [frame.tobytes() for frame in frames]
-    results: list[Result] = []
-    echoes_ms: list[float] = []
+async def measure_grpc(settings: Settings, kind: str, side_px: int, seconds: float) -> GrpcResult:
+    """Raw frames of `side_px`² to a server of this `kind` (see `grpc_servers`) and back, one in flight."""
     local = _on_loopback(settings, side_px)
-    async with Server(local, engine=engine) as server, _stream(server) as stream, _echo() as echo:
-
-        async def through_server(index: int) -> None:
-            await stream.send(frames[index % SOURCES])
-            results.append(await anext(stream))
-
-        async def through_echo(index: int) -> None:
-            echoes_ms.append(await _timed(echo, payloads[index % SOURCES]))
-
-        for _ in range(WARM_UP_FRAMES):
-            await through_server(0)
-            await through_echo(0)
-        results.clear()
-        echoes_ms.clear()
+    async with (
+        running(ECHO, local) as echo_address,
+        running(kind, local) as address,
+        _call(echo_address, ECHO_METHOD) as echo,
+        _call(address, STREAM_METHOD) as stream,
+    ):
+        await stream.write(StreamRequest(open=OpenStream(stream="bench")).SerializeToString())
+        await _read(stream)  # it is open
+        heads: list[StyledFrame] = []
+        through_echo = Trips(echo, side_px, _check_echo)
+        through_server = Trips(stream, side_px, lambda sent, answer: heads.append(_checked_head(sent, answer)))
+        for trips in (through_echo, through_server):
+            await trips.warm_up()
+        heads.clear()
         for _ in range(TURNS):
-            await _repeat(through_echo, seconds / TURNS / 2)
-            await _repeat(through_server, seconds / TURNS / 2)
-        name = server.registry.model.name
-    trips = percentiles([result.round_trip_ms for result in results])
-    echo_ms = percentiles(echoes_ms)
+            await through_echo.repeat(seconds / TURNS / 2)
+            await through_server.repeat(seconds / TURNS / 2)
+    engine = settings.engine.model if kind == MODEL else "fake"
+    return _result(engine, side_px, through_server, through_echo, heads)
+
+
+class Trips:
+    """Round trips of raw frames on one call, and how long each took; `check` sees what was sent and what came back."""
+
+    def __init__(self, call: Call, side_px: int, check: Callable[[bytes, bytes], None]) -> None:
+        self.took_ms: list[float] = []
+        self._call = call
+        self._check = check
+        self._next_id = 0
+        self._sources = [
+            SourceFrame(pixel_format=PIXEL_FORMAT_RGB24, width=side_px, height=side_px, data=picture(side_px, index).tobytes())
+            for index in range(SOURCES)
+        ]
+
+    async def warm_up(self) -> None:
+        """Trips that do not count."""
+        for _ in range(WARM_UP_FRAMES):
+            await self._trip()
+        self.took_ms.clear()
+
+    async def repeat(self, seconds: float) -> None:
+        """As many as fit, and a few at the least."""
+        clock = MonotonicClock()
+        end_ns, done = clock.now_ns() + round(seconds * NS_PER_S), 0
+        while clock.now_ns() < end_ns or done < LEAST_FRAMES:
+            await self._trip()
+            done += 1
+
+    async def _trip(self) -> None:
+        clock = MonotonicClock()
+        source = self._sources[self._next_id % SOURCES]
+        source.frame_id = self._next_id
+        self._next_id += 1
+        start_ns = clock.now_ns()
+        sent = StreamRequest(frame=source).SerializeToString()
+        await self._call.write(sent)
+        answer = await _read(self._call)
+        self.took_ms.append((clock.now_ns() - start_ns) / NS_PER_MS)
+        self._check(sent, answer)
+
+
+def _check_echo(sent: bytes, answer: bytes) -> None:
+    if answer != sent:
+        raise CmstreamError("the echo did not say what it heard")
+
+
+def _checked_head(sent: bytes, answer: bytes) -> StyledFrame:
+    """The result without its pixels."""
+    source, styled = incoming(sent), received(answer)
+    frame = styled.response.frame
+    if (frame.frame_id, len(styled.data)) != (source.request.frame.frame_id, len(source.data)):
+        raise CmstreamError("a frame did not come back at its size")
+    return frame
+
+
+def _result(engine: str, side_px: int, server: Trips, echo: Trips, heads: list[StyledFrame]) -> GrpcResult:
+    server_ms, echo_ms = percentiles(server.took_ms), percentiles(echo.took_ms)
+    stages = [stages_ms_of(head) for head in heads]
     return GrpcResult(
-        engine=name,
+        engine=engine,
         width_px=side_px,
         height_px=side_px,
-        frames=len(results),
-        round_trip_ms=trips,
+        frames=len(heads),
+        round_trip_ms=server_ms,
         echo_ms=echo_ms,
-        ratio_p50=round(trips.p50 / echo_ms.p50, 3),
-        stages_ms={str(stage): percentiles([r.stages_ms[stage] for r in results]) for stage in results[0].stages_ms},
+        ratio_p50=round(server_ms.p50 / echo_ms.p50, 3),
+        stages_ms={str(stage): percentiles([one[stage] for one in stages]) for stage in stages[0]},
     )
 
 
@@ -81,50 +136,18 @@ def _on_loopback(settings: Settings, side_px: int) -> Settings:
 
 
 @asynccontextmanager
-async def _stream(server: Server) -> AsyncIterator[Stream]:
-    async with Client(server.grpc_address) as client, client.stream("bench", transition_ms=0) as stream:
-        yield stream
+async def _call(address: str, method: str) -> AsyncIterator[Call]:
+    """A bidirectional call that carries bytes as they are."""
+    async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+        open_call: Callable[[], Call] = channel.stream_stream(method)  # type: ignore[call-arg, assignment] # stubs want all
+        call = open_call()
+        yield call
+        await call.done_writing()
+        await call.code()  # let the call end by itself, or gRPC logs that it was cut off
 
 
-@asynccontextmanager
-async def _echo() -> AsyncIterator[Echo]:
-    """A stream to a server that knows nothing of frames: bytes in, the same bytes out."""
-
-    async def answer(requests: AsyncIterator[bytes], context: object) -> AsyncIterator[bytes]:
-        async for request in requests:
-            yield request
-
-    server = grpc.aio.server(options=OPTIONS)
-    service, method = ECHO_METHOD[1:].split("/")
-    server.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler(service, {method: grpc.stream_stream_rpc_method_handler(answer)})]
-    )
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS) as channel:
-            open_call: Callable[[], Echo] = channel.stream_stream(ECHO_METHOD)  # type: ignore[call-arg, assignment] # stubs want all
-            call = open_call()
-            yield call
-            await call.done_writing()
-            await call.code()  # let the call end by itself, or gRPC logs that it was cut off
-    finally:
-        await server.stop(grace=None)
-
-
-async def _timed(echo: Echo, payload: bytes) -> float:
-    clock = MonotonicClock()
-    start_ns = clock.now_ns()
-    await echo.write(payload)
-    back = await echo.read()
-    assert isinstance(back, bytes)
-    assert len(back) == len(payload)
-    return (clock.now_ns() - start_ns) / NS_PER_MS
-
-
-async def _repeat(trip: Callable[[int], Awaitable[None]], seconds: float) -> None:
-    clock = MonotonicClock()
-    end_ns, done = clock.now_ns() + round(seconds * NS_PER_S), 0
-    while clock.now_ns() < end_ns or done < LEAST_FRAMES:
-        await trip(done)
-        done += 1
+async def _read(call: Call) -> bytes:
+    answer = await call.read()
+    if not isinstance(answer, bytes):
+        raise CmstreamError(f"the server ended the call: {await call.details()}")
+    return answer

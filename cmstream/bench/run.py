@@ -8,11 +8,11 @@ from collections.abc import Callable
 import cmstream
 from cmstream.bench.engine_bench import measure_engine
 from cmstream.bench.grpc_bench import measure_grpc
+from cmstream.bench.grpc_servers import MODEL
 from cmstream.bench.hardware import hardware
 from cmstream.bench.report import EngineResult, GrpcResult, Report
 from cmstream.core.clock import MonotonicClock
 from cmstream.engine.build import build_engine
-from cmstream.engine.fake import FakeEngine
 from cmstream.settings import EngineSettings, Settings
 
 ENGINE_SIDES_PX = (256, 384, 512)
@@ -41,6 +41,6 @@ def _engine_at(settings: EngineSettings, side_px: int, seconds: float, tell: Tel
 
 def _over_grpc(settings: Settings, seconds: float, tell: Tell) -> list[GrpcResult]:
     tell("gRPC with an engine that takes no time")
-    overhead = asyncio.run(measure_grpc(settings, FakeEngine(), GRPC_SIDE_PX, seconds))
+    overhead = asyncio.run(measure_grpc(settings, "0", GRPC_SIDE_PX, seconds))
     tell(f"gRPC with the model {settings.engine.model}")
-    return [overhead, asyncio.run(measure_grpc(settings, None, GRPC_SIDE_PX, seconds))]
+    return [overhead, asyncio.run(measure_grpc(settings, MODEL, GRPC_SIDE_PX, seconds))]

@@ -60,9 +60,7 @@ def _print_tables(report: Report) -> None:
         ]
         console.print(_table(("size", "frames/s", "p50", "p95", "p99", *(f"{stage} p50" for stage in first.stages_ms)), rows))
     if report.grpc:
-        console.print(
-            "\ngRPC, client and server in one process: raw RGB, one frame in flight, ms a round trip, beside a bare echo"
-        )
+        console.print("\ngRPC to another process: raw RGB, one frame in flight, ms a round trip, beside a bare echo")
         trips = [
             (f"{one.engine} {_size(one)}", *_three(one.round_trip_ms), one.echo_ms.p50, one.ratio_p50) for one in report.grpc
         ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+PIPED_COLUMNS = 200
+
 
 def models() -> None:
     """List the models that can be loaded, with size, licence and what they need."""
@@ -17,5 +19,7 @@ def models() -> None:
         size = f"{one.size_bytes / 2**20:.1f} MiB" if one.present else "–"
         table.add_row(one.name, one.title, one.licence, size, "yes" if one.present else "no", one.needs)
     console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = PIPED_COLUMNS  # for grep, a model is a line
     console.print(table)
     console.print("Any painter of your own works too: --model path/to/weights.safetensors")

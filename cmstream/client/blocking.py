@@ -64,7 +64,8 @@ class BlockingClient:
         **params: Any,
     ) -> BlockingStream:
         """A stream to enter with `with`; arguments and errors as for `Client.stream`."""
-        return BlockingStream(self._stub, self._metadata, StreamOptions(name, params, source, results, jpeg_quality, on_drop))
+        options = StreamOptions(name, params, source, results, jpeg_quality, on_drop)
+        return BlockingStream(self._channel, self._metadata, options)
 
     def stylize(self, frames: Iterable[Picture], **options: Any) -> Iterator[Result]:
         """The results of every frame of an iterator, in order; `options` as for `stream`."""

@@ -12,15 +12,14 @@ from typing import Any
 import grpc
 
 from cmstream.client.capabilities import StreamLimits
-from cmstream.client.channel import Metadata
+from cmstream.client.channel import Metadata, stream_of
 from cmstream.client.conversation import Conversation, Picture, StreamOptions, source_of
 from cmstream.client.result import Result, result_of
 from cmstream.client.update import Update
 from cmstream.core.clock import MonotonicClock
 from cmstream.core.errors import Unavailable
 from cmstream.core.frame import check_rgb
-from cmstream.v1.style_service_pb2 import StreamRequest
-from cmstream.v1.style_service_pb2_grpc import StyleServiceStub
+from cmstream.wire.envelope import Outgoing
 from cmstream.wire.errors import from_rpc
 from cmstream.wire.frame import DEFAULT_TIME_BASE
 
@@ -28,13 +27,13 @@ from cmstream.wire.frame import DEFAULT_TIME_BASE
 class BlockingStream:
     """A context manager, open inside; iterate it for results, oldest first, until the stream ends. As `Stream`."""
 
-    def __init__(self, stub: StyleServiceStub, metadata: Metadata, options: StreamOptions) -> None:
+    def __init__(self, channel: grpc.Channel, metadata: Metadata, options: StreamOptions) -> None:
         self.skipped = 0
-        self._stub = stub
+        self._channel = channel
         self._metadata = metadata
         self._options = options
         self._conversation = Conversation(options, MonotonicClock())
-        self._requests: queue.SimpleQueue[StreamRequest | None] = queue.SimpleQueue()  # holds no more than the window
+        self._requests: queue.SimpleQueue[Outgoing | None] = queue.SimpleQueue()  # holds no more than the window
         self._changed = threading.Condition()
         self._pending: Picture | None = None
         self._ended = False
@@ -67,7 +66,7 @@ class BlockingStream:
 
     def __enter__(self) -> BlockingStream:
         self._requests.put(self._conversation.open_request())
-        self._call = self._stub.Stream(iter(self._requests.get, None), metadata=self._metadata)
+        self._call = stream_of(self._channel)(iter(self._requests.get, None), metadata=self._metadata)
         self._start("receive", self._receive)
         try:
             with self._changed:
@@ -91,7 +90,7 @@ class BlockingStream:
                 raise self._error or StopIteration
             self._send_pending()
             self._changed.notify_all()
-        return result_of(arrived.message, arrived.round_trip_ms)
+        return result_of(arrived.message, arrived.data, arrived.round_trip_ms)
 
     def send(self, frame: Picture, *, pts: int | None = None, time_base: Fraction = DEFAULT_TIME_BASE) -> int:
         """Send [H,W,3] uint8 RGB, or the bytes of a JPEG, once the window has room; returns the frame id.
@@ -101,9 +100,9 @@ class BlockingStream:
         source = source_of(frame, self._options)
         with self._changed:
             self._until(lambda: self._conversation.has_room)
-            request = self._conversation.frame_request(source, pts, time_base)
+            frame_id, request = self._conversation.frame_request(source, pts, time_base)
             self._requests.put(request)
-        return request.frame.frame_id
+        return frame_id
 
     def offer(self, frame: Picture) -> None:
         """Send without ever waiting for the window: of frames that find no room only the newest is kept, and sent when
@@ -148,7 +147,7 @@ class BlockingStream:
         """End the stream at once; frames in flight are lost. Closing twice is fine."""
         self._finished(None)
         self._requests.put(None)
-        self._call.cancel()  # type: ignore[no-untyped-call]  # the stubs forgot its annotations
+        self._call.cancel()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(timeout=1)  # a feeding thread may be waiting for its camera
@@ -162,9 +161,9 @@ class BlockingStream:
     def _receive(self) -> None:
         error: Exception | None = None
         try:
-            for response in self._call:
+            for received in self._call:
                 with self._changed:
-                    self._conversation.receive(response)
+                    self._conversation.receive(received)
                     self._send_pending()
                     self._changed.notify_all()
         except grpc.RpcError as failure:
@@ -191,7 +190,7 @@ class BlockingStream:
         if frame is not None and not self._ended and self._conversation.has_room:
             self._pending = None
             source = source_of(frame, self._options)
-            self._requests.put(self._conversation.frame_request(source, None, DEFAULT_TIME_BASE))
+            self._requests.put(self._conversation.frame_request(source, None, DEFAULT_TIME_BASE)[1])
             self._changed.notify_all()
 
     def _feed(self, frames: Iterable[Picture], live: bool) -> None:
@@ -204,4 +203,4 @@ class BlockingStream:
             self.finish()
         except Exception as error:  # the caller's iterator; raised again by whatever is called next
             self._finished(error)
-            self._call.cancel()  # type: ignore[no-untyped-call]  # the stubs forgot its annotations
+            self._call.cancel()

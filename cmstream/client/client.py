@@ -77,7 +77,7 @@ class Client:
         `on_drop` hears of every frame that gets no result. Entering raises InvalidInput, InvalidParameters, Conflict
         (the name has a publisher), ResourceExhausted, Unauthenticated or Unavailable.
         """
-        return Stream(self._stub, self._metadata, StreamOptions(name, params, source, results, jpeg_quality, on_drop))
+        return Stream(self._channel, self._metadata, StreamOptions(name, params, source, results, jpeg_quality, on_drop))
 
     async def stylize(self, frames: Frames, **options: Any) -> AsyncIterator[Result]:
         """The results of every frame of an iterator, in order; `options` as for `stream`."""

@@ -21,8 +21,9 @@ from cmstream.core.frame import Drop, Rgb, check_rgb
 from cmstream.core.picture import encode_jpeg
 from cmstream.v1.control_pb2 import OpenStream, ParametersRejected, StreamOpened, UpdateParameters
 from cmstream.v1.frame_pb2 import PIXEL_FORMAT_JPEG, PIXEL_FORMAT_RGB24, SourceFrame, StyledFrame
-from cmstream.v1.style_service_pb2 import StreamRequest, StreamResponse
+from cmstream.v1.style_service_pb2 import StreamRequest
 from cmstream.wire.control import rejection_of
+from cmstream.wire.envelope import Received, source_request
 from cmstream.wire.frame import drop_of, time_base_message
 from cmstream.wire.values import json_of, struct_of
 
@@ -54,10 +55,19 @@ class StreamOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A picture to be sent: what is said of it, and its bytes, which are copied only into the message."""
+
+    head: SourceFrame
+    data: bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True)
 class Arrived:
-    """A result that nobody has taken yet."""
+    """A result that nobody has taken yet; `data` is the picture's."""
 
     message: StyledFrame
+    data: memoryview
     round_trip_ms: float
 
 
@@ -107,8 +117,8 @@ class Conversation:
             )
         )
 
-    def frame_request(self, source: SourceFrame, pts: int | None, time_base: Fraction) -> StreamRequest:
-        """`source` (from `source_of`) under the next id; without `pts` it gets the time of now. Raises InvalidFrame."""
+    def frame_request(self, source: Source, pts: int | None, time_base: Fraction) -> tuple[int, bytes]:
+        """(frame id, message) of `source` (from `source_of`); without `pts` it gets the time of now. Raises InvalidFrame."""
         assert self.limits is not None, "open first"
         if len(source.data) > self.limits.max_frame_bytes:
             raise InvalidFrame(
@@ -116,13 +126,14 @@ class Conversation:
                 " open the stream with source='jpeg', or send smaller frames"
             )
         now_ns = self._clock.now_ns()
-        source.frame_id = self._next_frame_id
-        source.pts = int(Fraction(now_ns, NS_PER_S) / time_base) if pts is None else pts
-        source.time_base.CopyFrom(time_base_message(time_base))
-        source.capture_time_us = now_ns // NS_PER_US
+        head, frame_id = source.head, self._next_frame_id
+        head.frame_id = frame_id
+        head.pts = int(Fraction(now_ns, NS_PER_S) / time_base) if pts is None else pts
+        head.time_base.CopyFrom(time_base_message(time_base))
+        head.capture_time_us = now_ns // NS_PER_US
         self._next_frame_id += 1
-        self._sent_ns[source.frame_id] = now_ns
-        return StreamRequest(frame=source)
+        self._sent_ns[frame_id] = now_ns
+        return frame_id, source_request(head, source.data)
 
     def update_request(self, patch: Mapping[str, Any]) -> tuple[int, StreamRequest]:
         """(request id, message) of a change of parameters."""
@@ -132,13 +143,14 @@ class Conversation:
         self._answers[request_id] = None
         return request_id, StreamRequest(update=UpdateParameters(request_id=request_id, parameters=parameters))
 
-    def receive(self, response: StreamResponse) -> None:
+    def receive(self, received: Received) -> None:
         """Take a response in. Kinds that this version does not know are ignored."""
+        response = received.response
         match response.WhichOneof("response"):
             case "opened":
                 self._receive_opened(response.opened)
             case "frame":
-                self._receive_frame(response.frame)
+                self._receive_frame(response.frame, received.data)
             case "frame_dropped":
                 self._receive_drop(drop_of(response.frame_dropped))
             case "parameters_accepted":
@@ -182,10 +194,10 @@ class Conversation:
         self.limits = limits_of(opened.limits)
         self._next_frame_id = opened.next_frame_id
 
-    def _receive_frame(self, frame: StyledFrame) -> None:
+    def _receive_frame(self, frame: StyledFrame, data: memoryview) -> None:
         sent_ns = self._sent_ns.pop(frame.frame_id, None)
         if sent_ns is not None:
-            self._arrived.append(Arrived(frame, (self._clock.now_ns() - sent_ns) / NS_PER_MS))
+            self._arrived.append(Arrived(frame, data, (self._clock.now_ns() - sent_ns) / NS_PER_MS))
 
     def _receive_drop(self, drop: Drop) -> None:
         if self._sent_ns.pop(drop.frame_id, None) is not None and self._options.on_drop is not None:
@@ -196,16 +208,16 @@ class Conversation:
             self._answers[request_id] = answer
 
 
-def source_of(frame: Picture, options: StreamOptions) -> SourceFrame:
-    """The picture part of a source frame; blocks while a JPEG is encoded. Raises InvalidFrame."""
+def source_of(frame: Picture, options: StreamOptions) -> Source:
+    """The picture part of a source frame, a view of raw pixels; blocks while a JPEG is encoded. Raises InvalidFrame."""
     if isinstance(frame, bytes):
-        return SourceFrame(pixel_format=PIXEL_FORMAT_JPEG, data=frame)
+        return Source(SourceFrame(pixel_format=PIXEL_FORMAT_JPEG), frame)
     rgb = check_rgb(frame)
     height_px, width_px = rgb.shape[:2]
     if options.source == "jpeg":
-        data = encode_jpeg(rgb, options.jpeg_quality)
-        return SourceFrame(pixel_format=PIXEL_FORMAT_JPEG, width=width_px, height=height_px, data=data)
-    return SourceFrame(pixel_format=PIXEL_FORMAT_RGB24, width=width_px, height=height_px, data=rgb.tobytes())
+        head = SourceFrame(pixel_format=PIXEL_FORMAT_JPEG, width=width_px, height=height_px)
+        return Source(head, encode_jpeg(rgb, options.jpeg_quality))
+    return Source(SourceFrame(pixel_format=PIXEL_FORMAT_RGB24, width=width_px, height=height_px), rgb.data.cast("B"))
 
 
 def _struct_of(params: Mapping[str, Any]) -> Struct:

@@ -36,11 +36,14 @@ class Result:
     round_trip_ms: float
 
 
-def result_of(message: StyledFrame, round_trip_ms: float) -> Result:
-    """The message as data; blocks while a JPEG is decoded. Raises InvalidFrame if the server sent what it must not."""
+def result_of(message: StyledFrame, data: memoryview, round_trip_ms: float) -> Result:
+    """The message and its picture's `data` as one; blocks while a JPEG is decoded.
+
+    Raises InvalidFrame if the server sent what it must not.
+    """
     return Result(
         message.frame_id,
-        _rgb(message),
+        _rgb(message, data),
         message.pts,
         time_base_of(message),
         json_of(message.parameters),
@@ -50,9 +53,9 @@ def result_of(message: StyledFrame, round_trip_ms: float) -> Result:
     )
 
 
-def _rgb(message: StyledFrame) -> Rgb:
+def _rgb(message: StyledFrame, data: memoryview) -> Rgb:
     if message.pixel_format == PIXEL_FORMAT_JPEG:
-        return decode_picture(message.data)
-    if message.pixel_format != PIXEL_FORMAT_RGB24 or len(message.data) != message.width * message.height * 3:
+        return decode_picture(bytes(data))
+    if message.pixel_format != PIXEL_FORMAT_RGB24 or len(data) != message.width * message.height * 3:
         raise InvalidFrame(f"the server sent frame {message.frame_id} in a format that this client does not know")
-    return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
+    return np.frombuffer(data, np.uint8).reshape(message.height, message.width, 3)

@@ -6,27 +6,23 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 
 from cmstream.client.capabilities import StreamLimits
-from cmstream.client.channel import Metadata
-from cmstream.client.conversation import Conversation, Picture, StreamOptions, source_of
+from cmstream.client.channel import Metadata, stream_of
+from cmstream.client.conversation import Conversation, Picture, Source, StreamOptions, source_of
 from cmstream.client.result import Result, result_of
 from cmstream.client.update import Update
 from cmstream.core.clock import MonotonicClock
 from cmstream.core.errors import Unavailable
 from cmstream.core.frame import check_rgb
-from cmstream.v1.frame_pb2 import SourceFrame
-from cmstream.v1.style_service_pb2 import StreamRequest, StreamResponse
+from cmstream.wire.envelope import Outgoing, Received
 from cmstream.wire.errors import from_rpc
 from cmstream.wire.frame import DEFAULT_TIME_BASE
 
-if TYPE_CHECKING:
-    from cmstream.v1.style_service_pb2_grpc import StyleServiceAsyncStub  # exists in the type stubs only
-
-Call: TypeAlias = "grpc.aio.StreamStreamCall[StreamRequest, StreamResponse]"
+Call: TypeAlias = "grpc.aio.StreamStreamCall[Outgoing, Received]"
 Frames: TypeAlias = Iterable[Picture] | AsyncIterable[Picture]
 
 
@@ -36,9 +32,9 @@ class Stream:
     Whatever ends the stream early (see core.errors) is raised by the call that is made then, or made next.
     """
 
-    def __init__(self, stub: StyleServiceAsyncStub, metadata: Metadata, options: StreamOptions) -> None:
+    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata, options: StreamOptions) -> None:
         self.skipped = 0
-        self._stub = stub
+        self._channel = channel
         self._metadata = metadata
         self._options = options
         self._conversation = Conversation(options, MonotonicClock())
@@ -73,7 +69,7 @@ class Stream:
         return self._conversation.draining
 
     async def __aenter__(self) -> Stream:
-        self._call: Call = self._stub.Stream(metadata=self._metadata)  # type: ignore[call-arg]  # optional: we write instead
+        self._call: Call = stream_of(self._channel)(metadata=self._metadata)
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
         self._tasks = [self._group.create_task(self._receive())]
@@ -104,9 +100,8 @@ class Stream:
                     raise self._error
                 raise StopAsyncIteration
         await self._made_room()
-        if self._options.results == "jpeg":
-            return await asyncio.to_thread(result_of, arrived.message, arrived.round_trip_ms)
-        return result_of(arrived.message, arrived.round_trip_ms)
+        parts = arrived.message, arrived.data, arrived.round_trip_ms
+        return await asyncio.to_thread(result_of, *parts) if self._options.results == "jpeg" else result_of(*parts)
 
     async def send(self, frame: Picture, *, pts: int | None = None, time_base: Fraction = DEFAULT_TIME_BASE) -> int:
         """Send [H,W,3] uint8 RGB, or the bytes of a JPEG, once the window has room; returns the frame id.
@@ -118,9 +113,9 @@ class Stream:
             await self._until(lambda: self._conversation.has_room)
             async with self._turn:
                 if self._conversation.has_room:
-                    request = self._conversation.frame_request(source, pts, time_base)
+                    frame_id, request = self._conversation.frame_request(source, pts, time_base)
                     await self._write(request)
-                    return request.frame.frame_id
+                    return frame_id
 
     async def offer(self, frame: Picture) -> None:
         """Send without ever waiting for the window: of frames that find no room only the newest is kept, and sent when
@@ -172,11 +167,11 @@ class Stream:
     async def _receive(self) -> None:
         error: Exception | None = None
         try:
-            async for response in self._call:
+            async for received in self._call:
                 async with self._changed:
-                    self._conversation.receive(response)
+                    self._conversation.receive(received)
                     self._changed.notify_all()
-                if response.HasField("frame_dropped"):
+                if received.response.HasField("frame_dropped"):
                     await self._made_room()
         except grpc.RpcError as failure:
             error = from_rpc(failure)
@@ -197,13 +192,13 @@ class Stream:
         if not reached():
             raise self._error or Unavailable("the stream has ended; open another")
 
-    async def _write(self, request: StreamRequest) -> None:
+    async def _write(self, request: Outgoing) -> None:
         try:
             await self._call.write(request)
         except (grpc.RpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
             await self._until(lambda: False)  # the receiving task knows why, and this raises it
 
-    async def _source(self, frame: Picture) -> SourceFrame:
+    async def _source(self, frame: Picture) -> Source:
         if self._options.source == "jpeg":
             return await asyncio.to_thread(source_of, frame, self._options)
         return source_of(frame, self._options)
@@ -217,7 +212,7 @@ class Stream:
                 return
             self._pending = None
             source = await self._source(frame)
-            await self._write(self._conversation.frame_request(source, None, DEFAULT_TIME_BASE))
+            await self._write(self._conversation.frame_request(source, None, DEFAULT_TIME_BASE)[1])
         async with self._changed:
             self._changed.notify_all()  # `finish` waits for the pending frame to be gone
 

@@ -1,8 +1,8 @@
 """The messages of a stream ⇄ bytes, without protobuf's copies of the pixels. The bytes are exactly protobuf's.
 
-Protobuf copies a frame's data into its message and out again, both ways; at 512² that is a third of what the server adds
-to a round trip. Here the pixels are viewed where gRPC left them, and written once. Everything else, and everything out of
-the ordinary, is left to protobuf.
+Protobuf copies a frame's data into its message and out again, both ways, at either end; at 512² that is a third of what
+the server adds to a round trip, and more of what the client does. Here the pixels are viewed where gRPC left them, and
+written once. Everything else, and everything out of the ordinary, is left to protobuf.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TypeAlias
 from cmstream.v1.frame_pb2 import SourceFrame, StyledFrame
 from cmstream.v1.style_service_pb2 import StreamRequest, StreamResponse
 
-Outgoing: TypeAlias = StreamResponse | bytes  # bytes: from `styled_response`
+Outgoing: TypeAlias = StreamRequest | StreamResponse | bytes  # bytes: from `source_request` or `styled_response`
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5  # wire types (protobuf.dev/programming-guides/encoding)
 _REQUEST_FRAME = StreamRequest.FRAME_FIELD_NUMBER << 3 | _LENGTH
 _RESPONSE_FRAME = StreamResponse.FRAME_FIELD_NUMBER << 3 | _LENGTH
 _SOURCE_DATA = SourceFrame.DATA_FIELD_NUMBER << 3 | _LENGTH
 _STYLED_DATA = StyledFrame.DATA_FIELD_NUMBER << 3 | _LENGTH
-_MAX_FIELDS = 32
+_MAX_FIELDS = 64
 _MAX_VARINT = 10
 
 
@@ -32,6 +32,14 @@ class Incoming:
     data: memoryview
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A response whose frame, if it is one, has its data beside it and not in it."""
+
+    response: StreamResponse
+    data: memoryview
+
+
 class _OutOfTheOrdinary(Exception):
     """Left to protobuf."""
 
@@ -39,39 +47,60 @@ class _OutOfTheOrdinary(Exception):
 def incoming(payload: bytes) -> Incoming:
     """The request in `payload`. Raises protobuf's DecodeError."""
     try:
-        start, at, end = _find_data(payload)
+        head, data = _split(payload, _REQUEST_FRAME, _SOURCE_DATA)
     except (_OutOfTheOrdinary, IndexError):
         request = StreamRequest.FromString(payload)
-        data = request.frame.data if request.HasField("frame") else b""
-        return Incoming(request, memoryview(data))
+        return Incoming(request, memoryview(request.frame.data if request.HasField("frame") else b""))
     request = StreamRequest()
-    request.frame.MergeFromString(payload[_body_of(payload)[0] : start] + payload[end:])
-    return Incoming(request, memoryview(payload)[at:end])
+    request.frame.MergeFromString(head)
+    return Incoming(request, data)
+
+
+def received(payload: bytes) -> Received:
+    """The response in `payload`. Raises protobuf's DecodeError."""
+    try:
+        head, data = _split(payload, _RESPONSE_FRAME, _STYLED_DATA)
+    except (_OutOfTheOrdinary, IndexError):
+        response = StreamResponse.FromString(payload)
+        return Received(response, memoryview(response.frame.data if response.HasField("frame") else b""))
+    response = StreamResponse()
+    response.frame.MergeFromString(head)
+    return Received(response, data)
+
+
+def source_request(frame: SourceFrame, data: bytes | memoryview) -> bytes:
+    """The StreamRequest with `frame`, whose own data is empty, carrying `data`; a view must be of bytes."""
+    return _joined(_REQUEST_FRAME, frame, _SOURCE_DATA, data)
 
 
 def styled_response(frame: StyledFrame, data: bytes | memoryview) -> bytes:
     """The StreamResponse with `frame`, whose own data is empty, carrying `data`; a view must be of bytes."""
-    head = frame.SerializeToString() + _varint(_STYLED_DATA) + _varint(len(data))
-    return b"".join((_varint(_RESPONSE_FRAME), _varint(len(head) + len(data)), head, data))
+    return _joined(_RESPONSE_FRAME, frame, _STYLED_DATA, data)
 
 
-def serialized(response: Outgoing) -> bytes:
+def serialized(message: Outgoing) -> bytes:
     """What gRPC sends."""
-    return response if isinstance(response, bytes) else response.SerializeToString()
+    return message if isinstance(message, bytes) else message.SerializeToString()
 
 
-def _body_of(payload: bytes) -> tuple[int, int]:
-    """(start, end) of the frame, if the request is a frame and nothing else."""
-    tag, at = _read_varint(payload, 0)
-    length, at = _read_varint(payload, at)
-    if tag != _REQUEST_FRAME or at + length != len(payload):
+def _joined(frame_tag: int, frame: SourceFrame | StyledFrame, data_tag: int, data: bytes | memoryview) -> bytes:
+    head = frame.SerializeToString() + _varint(data_tag) + _varint(len(data))
+    return b"".join((_varint(frame_tag), _varint(len(head) + len(data)), head, data))
+
+
+def _split(payload: bytes, frame_tag: int, data_tag: int) -> tuple[bytes, memoryview]:
+    """(the frame without its data, a view of the data) if the message is a frame and nothing else."""
+    tag, body = _read_varint(payload, 0)
+    length, body = _read_varint(payload, body)
+    if tag != frame_tag or body + length != len(payload):
         raise _OutOfTheOrdinary
-    return at, len(payload)
+    start, at, end = _find_data(payload, body, data_tag)
+    return payload[body:start] + payload[end:], memoryview(payload)[at:end]
 
 
-def _find_data(payload: bytes) -> tuple[int, int, int]:
-    """(start of the field, start of the data, end of the data) of the frame's one data field."""
-    at, end = _body_of(payload)
+def _find_data(payload: bytes, at: int, data_tag: int) -> tuple[int, int, int]:
+    """(start of the field, start of the data, end of the data) of the one data field of the frame that begins at `at`."""
+    end = len(payload)
     found: tuple[int, int, int] | None = None
     for _ in range(_MAX_FIELDS):
         if at == end:
@@ -79,9 +108,9 @@ def _find_data(payload: bytes) -> tuple[int, int, int]:
         start = at
         tag, at = _read_varint(payload, at)
         before, at = _skip(payload, at, tag & 7)
-        if at > end or (tag == _SOURCE_DATA and found is not None):
+        if at > end or (tag == data_tag and found is not None):
             raise _OutOfTheOrdinary
-        if tag == _SOURCE_DATA:
+        if tag == data_tag:
             found = (start, before, at)
     if found is None or at != end:
         raise _OutOfTheOrdinary

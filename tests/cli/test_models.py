@@ -28,5 +28,6 @@ def test_every_model_is_listed_with_licence_size_needs_and_presence(
 def test_the_embedded_painter_is_listed_as_the_registry_has_it(cmstream: Cmstream) -> None:
     names = {one.name for one in registry.listings()}
     assert "painter" in names
-    shown = {line.split()[0] for line in cmstream("models").out.splitlines() if line.strip()}
-    assert names <= shown
+    lines = cmstream("models").out.splitlines()
+    assert names <= {line.split()[0] for line in lines}
+    assert len(lines) == len(names) + 2, "a heading, a model a line, a hint"

@@ -137,10 +137,10 @@ def test_what_is_no_picture_is_refused_with_a_reason(data: bytes) -> None:
 
 @pytest.mark.parametrize("filler", [b"\xff", b"\xff\xe1\0\2", b"\xff\x01"])
 def test_a_header_that_never_ends_costs_no_time(filler: bytes) -> None:
-    started_s = time.perf_counter()
+    started_s = time.thread_time()
     with pytest.raises(InvalidFrame):
         decode_picture(b"\xff\xd8" + filler * (6_000_000 // len(filler)))
-    assert time.perf_counter() - started_s < 0.2
+    assert time.thread_time() - started_s < 0.2
 
 
 def test_a_well_formed_png_with_no_pixels_in_it_is_refused_or_has_the_size_it_claims() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import pytest
@@ -59,8 +61,14 @@ def ffmpeg(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command)
 
 
+def tell(what: str, seen: dict[str, Any], *names: str) -> None:
+    """The figures, for whoever runs this with -s."""
+    sys.stdout.write(f"\n{what}: {', '.join(f'{name} {seen[name]}' for name in names)}\n")
+
+
 def test_a_camera_comes_back_painted_within_five_seconds_of_pressing_start(address: str) -> None:
     seen = drive("camera.mjs", address)
+    tell("camera through the console", seen, "painted_ms", "fps", "shown", "sent", "latency")
     assert seen["errors"] == []
     assert seen["fits"], "the whole page fits a 1440×900 window"
     assert seen["painted_ms"] < 5_000
@@ -98,6 +106,7 @@ def test_ffmpeg_publishes_and_the_view_page_shows_fifteen_styled_frames_a_second
     finally:
         publisher.terminate()
         publisher.wait(10)
+    tell("WHIP from ffmpeg, WHEP to the view page", seen, "fps", "shown", "sent")
     assert seen["fps"]["best"] >= 15, seen["fps"]
     assert abs(seen["shown"] - seen["sent"]) <= 6, "the page and /metrics count the same frames"
     assert seen["text"] == ""

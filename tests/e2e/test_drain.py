@@ -101,6 +101,7 @@ async def test_a_busy_server_tells_everybody_and_ends_within_five_seconds() -> N
     finally:
         await publisher.close()
         await viewer.close()
+    sys.stdout.write(f"\nSIGTERM to exit: {took_s:.2f} s\n")
     assert process.returncode == 0, complaint.decode()
     assert took_s < END_S
     assert isinstance(error, Unavailable)

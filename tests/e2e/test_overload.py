@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import resource
+import os
 import sys
 from fractions import Fraction
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -20,6 +21,11 @@ from cmstream.settings import GrpcSettings, HttpSettings, Settings
 SECONDS = 60
 ENGINE_MS = 40  # 25 frames a second
 PUBLISHED_HZ = 100
+
+
+def resident_kb() -> int:
+    """Memory of this process now. Its peak would hide a leak behind whatever earlier tests have used."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 @pytest.mark.e2e
@@ -48,19 +54,19 @@ async def test_a_minute_of_fourfold_overload_leaves_age_and_memory_flat_and_ever
                     frames.delivered(frame.trace)
                     ages.append(((now_ns - start_ns) / NS_PER_S, (now_ns - frame.trace.received_ns) / NS_PER_MS))
                     if not memory_kb and ages[-1][0] > 10:
-                        memory_kb.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+                        memory_kb.append(resident_kb())
 
         async with asyncio.TaskGroup() as tasks:
             viewing = tasks.create_task(view())
             await publish()
             await asyncio.sleep(3 * ENGINE_MS / 1000)
             figures = session.snapshot()
+            memory_kb.append(resident_kb())
             viewing.cancel()
-    memory_kb.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
     early = median(age for at_s, age in ages if 9 <= at_s <= 11)
     late = median(age for at_s, age in ages if at_s >= SECONDS - 2)
-    told = f"age at 10 s {early:.1f} ms, at the end {late:.1f} ms; {figures['frames_dropped']}; peak memory {memory_kb} kB"
+    told = f"age at 10 s {early:.1f} ms, at the end {late:.1f} ms; {figures['frames_dropped']}, memory {memory_kb} kB"
     sys.stdout.write(f"\n{told}\n")
     assert late == pytest.approx(early, rel=0.2)
     assert late < 3 * ENGINE_MS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import islice, pairwise
@@ -122,6 +123,7 @@ async def test_a_viewer_gets_what_ffmpeg_publishes_styled_at_the_full_rate(tmp_p
         async with ffmpeg(*publishing(path, address)), watching(http, "/whep/cam") as track:
             frames = await frames_within(track, 5)
             figures = server.registry.get("cam").snapshot()
+    sys.stdout.write(f"\nWHIP from ffmpeg, H264 {profile}: {len(frames) / 5:.1f} fps, age {figures['age_ms']:.0f} ms\n")
     assert len(frames) / 5 >= WANTED_FPS
     assert figures["source_px"] == (SIDE_PX, SIDE_PX)
     assert {(frame.width, frame.height) for frame in frames} == {(384, 384)}

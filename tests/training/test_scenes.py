@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from time import perf_counter
+from time import process_time
 
 import torch
 from torch import Generator, Tensor
@@ -92,13 +92,13 @@ def test_every_pixel_has_an_owner_whose_colour_it_has() -> None:
 
 
 def test_sixty_scenes_a_second_are_rendered_on_two_cores() -> None:
-    # Measured on one core here, which is why half is asked for; the best of three, since machines are shared.
+    # The processor's time, whatever else runs on it: thirty a second of one core are sixty of two.
     took_s = []
-    for seed in range(3):
-        start_s = perf_counter()
+    for seed in range(4):
+        start_s = process_time()
         generator = Generator().manual_seed(seed)
         render(draw_scenes(16, 40, generator), 128, generator)
-        took_s.append(perf_counter() - start_s)
+        took_s.append(process_time() - start_s)
     assert 16 / min(took_s) > 30
 
 

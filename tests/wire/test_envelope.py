@@ -8,10 +8,10 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmstream.v1.control_pb2 import OpenStream, UpdateParameters
-from cmstream.v1.frame_pb2 import SourceFrame, StyledFrame, TimeBase
+from cmstream.v1.control_pb2 import OpenStream, StreamOpened, UpdateParameters
+from cmstream.v1.frame_pb2 import SourceFrame, StageTiming, StyledFrame, TimeBase
 from cmstream.v1.style_service_pb2 import StreamRequest, StreamResponse
-from cmstream.wire.envelope import Incoming, incoming, serialized, styled_response
+from cmstream.wire.envelope import Incoming, incoming, received, serialized, source_request, styled_response
 
 frames = st.builds(
     SourceFrame,
@@ -21,6 +21,18 @@ frames = st.builds(
     data=st.binary(max_size=300),
     pts=st.integers(-(2**63), 2**63 - 1),
     time_base=st.none() | st.builds(TimeBase, numerator=st.integers(0, 2**32 - 1)),
+)
+styled_frames = st.builds(
+    StyledFrame,
+    frame_id=st.integers(0, 2**64 - 1),
+    pixel_format=st.sampled_from([0, 1, 2]),
+    data=st.binary(max_size=300),
+    stage_timings=st.lists(st.builds(StageTiming, stage=st.integers(0, 9), duration_us=st.integers(0, 2**32 - 1)), max_size=99),
+)
+responses = st.one_of(
+    st.builds(StreamResponse, frame=styled_frames),
+    st.builds(StreamResponse, opened=st.builds(StreamOpened, stream=st.text(max_size=5))),
+    st.just(StreamResponse()),
 )
 requests = st.one_of(
     st.builds(StreamRequest, frame=frames),
@@ -41,6 +53,14 @@ def whole(message: Incoming) -> StreamRequest:
 @given(requests)
 def test_every_request_reads_as_protobuf_reads_it(request: StreamRequest) -> None:
     assert whole(incoming(request.SerializeToString())) == request
+
+
+@given(responses)
+def test_every_response_reads_as_protobuf_reads_it(response: StreamResponse) -> None:
+    got = received(response.SerializeToString())
+    if got.response.HasField("frame"):
+        got.response.frame.data = bytes(got.data)
+    assert got.response == response
 
 
 @given(frames, frames, st.binary(max_size=12))
@@ -88,6 +108,13 @@ def test_a_result_is_written_as_protobuf_would_read_it(frame_id: int, data: byte
     assert serialized(expected) == expected.SerializeToString()
 
 
+@given(st.integers(0, 2**63), st.binary(max_size=300), st.integers(0, 2**32 - 1))
+def test_a_source_is_written_as_protobuf_would_read_it(frame_id: int, data: bytes, width: int) -> None:
+    head = SourceFrame(frame_id=frame_id, width=width)
+    expected = StreamRequest(frame=SourceFrame(frame_id=frame_id, width=width, data=data))
+    assert StreamRequest.FromString(source_request(head, data)) == expected
+
+
 def test_pixels_are_viewed_not_copied_and_a_view_can_be_written() -> None:
     rgb = np.arange(48 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 64, 3)
     payload = StreamRequest(frame=SourceFrame(frame_id=3, width=64, height=48, data=rgb.tobytes())).SerializeToString()
@@ -95,8 +122,10 @@ def test_pixels_are_viewed_not_copied_and_a_view_can_be_written() -> None:
     assert message.data.obj is payload
     assert message.request.frame.data == b""
     assert message.request.frame.frame_id == 3
-    response = StreamResponse.FromString(styled_response(StyledFrame(frame_id=3), rgb.data.cast("B")))
-    assert response.frame.data == rgb.tobytes()
+    answer = styled_response(StyledFrame(frame_id=3), rgb.data.cast("B"))
+    assert StreamResponse.FromString(answer).frame.data == rgb.tobytes()
+    assert received(answer).data.obj is answer
+    assert source_request(message.request.frame, message.data) == payload
 
 
 def length(value: int) -> bytes:

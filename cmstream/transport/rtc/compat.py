@@ -4,6 +4,7 @@
 | --- | --- |
 | a video frame is emitted on the first packet of the next one: +33 ms at 30 fps | `jitter_buffer`: on the marker bit |
 | an unrecovered packet stalls video until 512 packets have come | `jitter_buffer`: given up after 80 ms, with a PLI |
+| a retransmission 100 packets late counts as a restart, and all that waits is lost | `jitter_buffer`: it is ignored |
 | encoded and decoded frames queue without bound | `decoder_thread`: bounded, newest wins |
 | ending a receiver joins its decoder thread on the event loop | the thread ends by itself |
 | libx264 without preset: 10 ms at 512²; a new encoder at every change of bitrate | `encoders` |

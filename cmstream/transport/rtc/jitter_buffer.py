@@ -44,7 +44,8 @@ class MarkerJitterBuffer(JitterBuffer):
         super().__init__(capacity, prefetch, is_video)
         self._video = is_video
         self._now_ns = now_ns or MonotonicClock().now_ns
-        self._newest = 0
+        self._newest: int | None = None
+        self._ssrc: int | None = None
         self._blocked_since_ns: int | None = None
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
@@ -53,20 +54,51 @@ class MarkerJitterBuffer(JitterBuffer):
             return super().add(packet)
         now_ns = self._now_ns()
         packet._arrived_ns = now_ns  # type: ignore[attr-defined]  # rides along, as aiortc's own _data does
-        first = self._origin is None
-        pli, frame = super().add(packet)
-        if first or (packet.sequence_number - self._newest) & 0xFFFF < 0x8000 or self._restarted():
-            self._newest = packet.sequence_number
-        if not self._gap():
-            self._blocked_since_ns = None
-            return pli, frame
-        if frame is not None or self._blocked_since_ns is None:
-            self._blocked_since_ns = now_ns
-        if now_ns - self._blocked_since_ns < GIVE_UP_MS * NS_PER_MS:
+        pli, frame = self._store(packet)
+        if not self._overdue(now_ns, emitted=frame is not None):
             return pli, frame
         self._skip_gap()
         self._blocked_since_ns = now_ns if self._gap() else None
         return True, self._remove_frame(packet.sequence_number)
+
+    def _store(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        """As `add`, without giving anything up: True when packets were thrown away for this one."""
+        restarted = self._origin is not None and self._restarts(packet)
+        if restarted:
+            self._clear()
+        self._ssrc = packet.ssrc
+        if self._behind(packet) > 0:
+            # Emitted or given up before: a duplicate, or a retransmission that took too long. aiortc takes one that is
+            # 100 packets late for a restart and throws everything away, yet itself asks for up to 128 of them.
+            return False, None
+        overflowed, frame = super().add(packet)
+        if self._newest is None or (packet.sequence_number - self._newest) & 0xFFFF < 0x8000:
+            self._newest = packet.sequence_number
+        return restarted or overflowed, frame
+
+    def _restarts(self, packet: RtpPacket) -> bool:
+        """Whether another sender begins, or the same one jumped back beyond any retransmission."""
+        return packet.ssrc != self._ssrc or self._behind(packet) >= self._capacity
+
+    def _behind(self, packet: RtpPacket) -> int:
+        """How many packets `packet` lies behind the one that is to leave next; 0 when it does not."""
+        if self._origin is None:
+            return 0
+        behind = (self._origin - packet.sequence_number) & 0xFFFF
+        return behind if behind <= 0x8000 else 0
+
+    def _clear(self) -> None:
+        self._packets = [None] * self._capacity
+        self._origin = self._newest = self._blocked_since_ns = None
+
+    def _overdue(self, now_ns: int, *, emitted: bool) -> bool:
+        """Whether the gap in front has been waited for long enough; the wait begins anew at each frame emitted."""
+        if not self._gap():
+            self._blocked_since_ns = None
+            return False
+        if emitted or self._blocked_since_ns is None:
+            self._blocked_since_ns = now_ns
+        return now_ns - self._blocked_since_ns >= GIVE_UP_MS * NS_PER_MS
 
     def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
         if not self._video:
@@ -98,19 +130,15 @@ class MarkerJitterBuffer(JitterBuffer):
                 return run
         return None
 
-    def _restarted(self) -> bool:
-        """Whether the sender jumped back, so that the base class began anew and `_newest` lies outside the buffer."""
-        assert self._origin is not None
-        ahead = (self._newest - self._origin) & 0xFFFF
-        return self._capacity <= ahead < 0xFFFF
-
     def _span(self) -> int:
         assert self._origin is not None
+        assert self._newest is not None
         return min(self._capacity, ((self._newest - self._origin) & 0xFFFF) + 1)
 
     def _gap(self) -> bool:
         """Whether a packet is missing before the newest one."""
         assert self._origin is not None
+        assert self._newest is not None
         if ((self._newest - self._origin) & 0xFFFF) >= 0x8000:
             return False
         return any(self._packets[(self._origin + i) % self._capacity] is None for i in range(self._span()))

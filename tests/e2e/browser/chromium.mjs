@@ -16,9 +16,13 @@ const FLAGS = [
   "--use-fake-ui-for-media-stream",
 ];
 
-/** Runs `use(page)` in a fresh browser and prints what it returns, with the page's own errors, as one line of JSON. */
-export async function report(use, { width = 1440, height = 900, scheme = "dark" } = {}) {
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: FLAGS });
+/**
+ * Runs `use(page)` in a fresh browser and prints what it returns, with the page's own errors, as one line of JSON.
+ * `film` is an .mjpeg or .y4m file that the fake camera shows, over and over, instead of its test picture.
+ */
+export async function report(use, { width = 1440, height = 900, scheme = "dark", film } = {}) {
+  const args = film ? [...FLAGS, `--use-file-for-fake-video-capture=${film}`] : FLAGS;
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args });
   try {
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
     const page = await context.newPage();

@@ -13,10 +13,24 @@ from cmstream.transport.rtc.jitter_buffer import GIVE_UP_MS, MarkerJitterBuffer,
 FRAME_TICKS = 3000
 
 
-def packet(sequence_number: int, frame: int, *, last: bool) -> RtpPacket:
-    made = RtpPacket(payload_type=96, sequence_number=sequence_number & 0xFFFF, timestamp=frame * FRAME_TICKS, marker=int(last))
+def packet(sequence_number: int, frame: int, *, last: bool, ssrc: int = 1) -> RtpPacket:
+    made = RtpPacket(
+        payload_type=96,
+        sequence_number=sequence_number & 0xFFFF,
+        timestamp=frame * FRAME_TICKS,
+        marker=int(last),
+        ssrc=ssrc,
+    )
     made._data = b"%d;" % sequence_number  # type: ignore[attr-defined]  # what the receiver's depayload leaves there
     return made
+
+
+def after_frames(count: int, *, start: int = 0) -> MarkerJitterBuffer:
+    """A buffer that has emitted `count` frames of one packet each."""
+    buffer = MarkerJitterBuffer(capacity=512, is_video=True)
+    for number in range(count):
+        assert buffer.add(packet(start + number, number, last=True))[1] is not None
+    return buffer
 
 
 class Clock:
@@ -145,16 +159,54 @@ def test_under_random_loss_every_frame_comes_out_in_order_whole_and_at_most_once
     assert shown[-1] >= 396
 
 
-def test_a_sender_that_starts_over_is_followed() -> None:
+@pytest.mark.parametrize("late", [1, 99, 100, 128, 511])
+@pytest.mark.parametrize("start", [0, 65_000])
+def test_a_duplicate_or_a_retransmission_that_comes_too_late_changes_nothing(start: int, late: int) -> None:
+    buffer = after_frames(600, start=start)
+    assert buffer.add(packet(start + 600, 600, last=False)) == (False, None)
+    assert buffer.add(packet(start + 600 - late, 600 - late, last=True)) == (False, None)
+    pli, frame = buffer.add(packet(start + 601, 600, last=True))
+    assert not pli
+    assert frame is not None
+    assert frame.data == b"%d;%d;" % (start + 600, start + 601)  # the half frame that was waiting is still there
+
+
+def test_stock_aiortc_still_takes_a_late_retransmission_for_a_restart() -> None:
+    stock = JitterBuffer(capacity=512, is_video=True)
+    for number in range(130):
+        stock.add(packet(number, number, last=True))
+    assert stock.add(packet(1, 1, last=True))[0]  # if this fails, upstream has cured it
+
+
+def test_a_late_packet_does_not_prolong_the_wait_for_another() -> None:
     clock = Clock()
     buffer = MarkerJitterBuffer(capacity=512, is_video=True, now_ns=clock)
-    for number in range(30_000, 30_010):
-        assert buffer.add(packet(number, number, last=True))[1] is not None
-    emitted = []
-    for number in range(100, 110):
-        emitted.append(buffer.add(packet(number, number, last=True))[1] is not None)
-        clock.pass_ms(1000 / 30)
-    assert all(emitted[1:])
+    buffer.add(packet(0, 0, last=True))
+    buffer.add(packet(2, 2, last=True))
+    clock.pass_ms(GIVE_UP_MS * 0.9)
+    assert buffer.add(packet(0, 0, last=True)) == (False, None)
+    clock.pass_ms(GIVE_UP_MS * 0.1)
+    pli, frame = buffer.add(packet(3, 3, last=True))
+    assert pli
+    assert frame is not None
+    assert frame.data == b"3;"
+
+
+@pytest.mark.parametrize("back", [512, 29_900, 0x8000])
+def test_a_sender_that_jumps_back_beyond_any_retransmission_is_followed_at_once(back: int) -> None:
+    buffer = after_frames(10, start=40_000)
+    answers = [buffer.add(packet(40_010 - back + number, number, last=True)) for number in range(10)]
+    assert [pli for pli, _ in answers] == [True] + [False] * 9
+    assert all(frame is not None for _, frame in answers)
+
+
+@pytest.mark.parametrize("jump", [-511, -1, 1, 300, 30_000])
+def test_another_sender_starts_over_wherever_its_numbers_begin(jump: int) -> None:
+    buffer = after_frames(600)
+    buffer.add(packet(600, 600, last=False))  # never completed
+    answers = [buffer.add(packet(600 + jump + number, number, last=True, ssrc=2)) for number in range(10)]
+    assert [pli for pli, _ in answers] == [True] + [False] * 9
+    assert [frame and frame.data for _, frame in answers] == [b"%d;" % (600 + jump + number) for number in range(10)]
 
 
 def test_audio_is_left_to_aiortc() -> None:
