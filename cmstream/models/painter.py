@@ -18,8 +18,10 @@ from cmstream.models.base import ModelInput, ModelSpec
 from cmstream.models.config import PATCH_PX, PainterConfig
 from cmstream.models.consistency import TrigFlow
 
-ARCHITECTURE = "cmstream-painter-2"
+ARCHITECTURE = "cmstream-painter-3"
 TIME_FEATURES = 16
+COARSE_RANGE = 3.0
+"""Means of noise are held within about so many standard deviations; means of a picture would be many times that."""
 
 
 class GatedBlock(nn.Module):
@@ -54,6 +56,11 @@ class PainterNet(nn.Module):
         self.embed_scale = nn.Linear(1, embedding, bias=False)
         self.embed = nn.Linear(embedding, embedding)
         self.entry = nn.Conv2d(6 * patch, widths[0], 3, padding=1)
+        # Slow noise (washes, panes, bends) is a mean over many pixels, faint beside the pixels themselves; so each level is
+        # also given the noise averaged at its own resolution and scaled back to unit variance.
+        self.coarse = nn.ModuleList(nn.Conv2d(3, width, 3, padding=1, bias=False) for width in widths)
+        for layer in self.coarse:
+            nn.init.zeros_(cast(nn.Conv2d, layer).weight)
         self.down = nn.ModuleList(_blocks(width, count, embedding) for width, count in zip(widths, config.blocks, strict=True))
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
         self.grow = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in zip(widths, widths[1:], strict=False))
@@ -79,12 +86,15 @@ class PainterNet(nn.Module):
         condition = self.condition(t, style, scale)
         patches = F.pixel_unshuffle(torch.cat([noisy, src], 1), PATCH_PX).contiguous(memory_format=torch.channels_last)
         x = self.entry(patches)
+        mean = F.avg_pool2d(noisy, PATCH_PX) * PATCH_PX
         skips: list[Tensor] = []
         for level, blocks in enumerate(self.down):
+            x = x + self.coarse[level](COARSE_RANGE * torch.tanh(mean / COARSE_RANGE))
             x = _through(blocks, x, condition)
             if level < len(self.shrink):
                 skips.append(x)
                 x = self.shrink[level](x)
+                mean = F.avg_pool2d(mean, 2) * 2
         for level in reversed(range(len(self.up))):
             x = F.pixel_shuffle(self.grow[level](x), 2) + skips[level]
             x = _through(self.up[level], x, condition)
