@@ -26,10 +26,13 @@ from torch import Generator, Tensor
 from cmstream.core.errors import InvalidInput
 from cmstream.training.motion import carried, film
 from cmstream.training.painters import PAINTERS
-from cmstream.training.scenes import Shot, draw_scenes, shoot
+from cmstream.training.scenes import Scenes, Shot, draw_scenes, nearer, shoot
 
 CHUNK = 16
 """Scenes per rendering batch: as many as stay in a core's cache. Part of the recipe, since chunks are seeded."""
+
+NEAREST = 3.0
+"""Half of the scenes are seen from nearer: they are small, and pictures that are served show a few things large."""
 
 VERSION = 4
 """Raised whenever scenes or painters change, so that an old cache is not mistaken for a new one."""
@@ -207,8 +210,8 @@ def _render_into(folder: Path, recipe: Recipe, on_progress: OnProgress) -> None:
 @torch.inference_mode()
 def _singles(recipe: Recipe, index: int) -> dict[str, np.ndarray]:
     """Chunk `index` of the single scenes; seeded by recipe and index, so chunks may be made in any order."""
-    generator, layers = _start(recipe, 2 * index)
-    shot = shoot(draw_scenes(CHUNK, layers, generator), recipe.size_px, generator)
+    generator, scenes = _start(recipe, 2 * index, CHUNK)
+    shot = shoot(scenes, recipe.size_px, generator)
     noise = torch.randn(shot.taken.shape, generator=generator, device=generator.device)
     return _painted(recipe, index, shot, noise)
 
@@ -216,8 +219,8 @@ def _singles(recipe: Recipe, index: int) -> dict[str, np.ndarray]:
 @torch.inference_mode()
 def _clips(recipe: Recipe, index: int) -> dict[str, np.ndarray]:
     """Chunk `index` of the clips, CHUNK/2 of two frames."""
-    generator, layers = _start(recipe, 2 * index + 1)
-    clip = film(draw_scenes(CHUNK // 2, layers, generator), recipe.size_px, generator)
+    generator, scenes = _start(recipe, 2 * index + 1, CHUNK // 2)
+    clip = film(scenes, recipe.size_px, generator)
     noise = torch.randn(clip.before.taken.shape, generator=generator, device=generator.device)
     later = carried(noise, clip.flow_px, clip.seen, generator)
     taken, clean = ([getattr(shot, name) for shot in (clip.before, clip.after)] for name in ("taken", "clean"))
@@ -226,10 +229,15 @@ def _clips(recipe: Recipe, index: int) -> dict[str, np.ndarray]:
     return painted | {"flows": clip.flow_px.half().cpu().numpy(), "seen": clip.seen.byte().cpu().numpy()}
 
 
-def _start(recipe: Recipe, number: int) -> tuple[Generator, int]:
-    """A chunk's generator and how many layers its scenes have."""
+def _start(recipe: Recipe, number: int, count: int) -> tuple[Generator, Scenes]:
+    """A chunk's generator and its scenes; those of every second round of styles are seen up to `NEAREST` times as large."""
     generator = Generator(torch.device(recipe.device)).manual_seed(recipe.seed * 1_000_003 + number)
-    return generator, int(torch.randint(20, 60, (), generator=generator, device=generator.device))
+    layers = int(torch.randint(20, 60, (), generator=generator, device=generator.device))
+    scenes = draw_scenes(count, layers, generator)
+    if number // 2 // len(recipe.styles) % 2 == 0:
+        return generator, scenes
+    octave = float(torch.rand((), generator=generator, device=generator.device))
+    return generator, nearer(scenes, NEAREST**octave, generator)
 
 
 def _alternating(before: Tensor, after: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from cmstream.training.camera import Camera, develop, draw_cameras, expose
 from cmstream.training.clutter import FAMILIES, draw_backdrop, draw_clutter
 from cmstream.training.faces import draw_faces
-from cmstream.training.layers import Layers, alpha_and_local, stack, to_layer, window
+from cmstream.training.layers import Layers, alpha_and_local, moved, stack, to_layer, window
 from cmstream.training.palette import draw_palette
 from cmstream.training.shapes import Local
 from cmstream.training.textures import draw_atlas, sample, sheet
@@ -50,6 +50,16 @@ def draw_scenes(count: int, layers: int, generator: Generator, family: str = "ph
         parts += [draw_faces(palette, generator), draw_clutter(kin, front, 0.2, palette, generator)]
     stacked = _focus(stack(parts), generator)
     return Scenes(stacked, draw_cameras(count, generator), draw_atlas(generator))
+
+
+def nearer(scenes: Scenes, zoom: float, generator: Generator) -> Scenes:
+    """`scenes` seen `zoom` times as large, about a point within: fewer things, softer edges, as in a large photograph."""
+    layers = scenes.layers
+    count, total = layers.angle.shape
+    pivot = torch.rand((count, 1, 2), generator=generator, device=layers.angle.device).expand(-1, total, -1)
+    still = torch.zeros_like(layers.angle)
+    closer = moved(layers, pivot, torch.zeros_like(layers.centre), still, torch.full_like(still, zoom))
+    return replace(scenes, layers=closer)
 
 
 def render(scenes: Scenes, size_px: int, generator: Generator) -> Tensor:

@@ -14,7 +14,7 @@ from cmstream.core.errors import InvalidInput
 from cmstream.training.motion import warped
 from cmstream.training.painters import PAINTERS
 from cmstream.training.pairs import CHUNK, Pairs, Recipe, _bytes, _look, _start, open_pairs, prepare_pairs
-from cmstream.training.scenes import draw_scenes, shoot
+from cmstream.training.scenes import shoot
 
 
 def _ignore(done: int, total: int) -> None:
@@ -30,8 +30,8 @@ def test_the_same_recipe_makes_the_same_pairs_and_another_seed_others(pairs: Pai
 
 
 def test_a_painting_is_that_of_its_noise_and_of_the_scene_without_the_camera_s_faults(pairs: Pairs, recipe: Recipe) -> None:
-    generator, layers = _start(recipe, 0)
-    shot = shoot(draw_scenes(CHUNK, layers, generator), recipe.size_px, generator)
+    generator, scenes = _start(recipe, 0, CHUNK)
+    shot = shoot(scenes, recipe.size_px, generator)
     assert np.array_equal(_bytes(shot.taken), pairs.scenes[:CHUNK])
     noise = torch.from_numpy(pairs.noise[:CHUNK].astype(np.float32))
     painting = PAINTERS["oil"].paint(shot.clean, noise, float(pairs.stroke_scales[0]))

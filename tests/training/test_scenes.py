@@ -8,7 +8,7 @@ from time import process_time
 import torch
 from torch import Generator, Tensor
 
-from cmstream.training.scenes import draw_scenes, render, shoot
+from cmstream.training.scenes import draw_scenes, nearer, render, shoot
 from cmstream.training.shapes import CAP, PAIR, RINGS, SHAPES, Local, box, ellipse
 
 HEAD_SHAPES = {PAIR, RINGS, CAP}
@@ -89,6 +89,19 @@ def test_every_pixel_has_an_owner_whose_colour_it_has() -> None:
         owners = torch.unique(shot.owner[scene])
         within = sum(float(shot.clean[scene][:, shot.owner[scene] == owner].var(1, correction=0).sum()) for owner in owners)
         assert within / len(owners) < float(shot.clean[scene].flatten(1).var(1).sum())
+
+
+def test_from_nearer_the_same_things_are_larger() -> None:
+    scenes = draw_scenes(4, 30, Generator().manual_seed(10))
+    closer = nearer(scenes, 2.0, Generator().manual_seed(0))
+    pivot = torch.rand((4, 1, 2), generator=Generator().manual_seed(0))
+    far, near = (shoot(each, 128, Generator().manual_seed(1)).clean for each in (scenes, closer))
+    # Where the pivot's neighbourhood lies in the far picture, shown at the near one's size.
+    axis = (torch.arange(128) + 0.5) / 128
+    here = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
+    grid = (pivot[:, :, None] + (here - pivot[:, :, None]) / 2) * 2 - 1
+    enlarged = torch.nn.functional.grid_sample(far, grid, padding_mode="border", align_corners=False)
+    assert float((enlarged - near).abs().mean()) < 0.25 * float((far - near).abs().mean())
 
 
 def test_sixty_scenes_a_second_are_rendered_on_two_cores() -> None:
