@@ -11,8 +11,8 @@ from torch import Tensor
 from cmstream.training.painters.fields import blur
 
 HIGH_PASS_PX = 1.5
-SSIM_PX = 1.5
-"""The Gaussian window of SSIM, its standard deviation."""
+SSIM_PX, SSIM_RADIUS_PX = 1.5, 5
+"""The Gaussian window of SSIM, its standard deviation and reach: only windows that are whole count."""
 _PEAK = 2.0
 
 
@@ -35,7 +35,8 @@ def ssim(picture: Tensor, painting: Tensor) -> float:
     covariance = blur(a * b, SSIM_PX) - mean_a * mean_b
     c1, c2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
     luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    return float((luminance * (2 * covariance + c2) / (var_a + var_b + c2)).mean())
+    similarity = luminance * (2 * covariance + c2) / (var_a + var_b + c2)
+    return float(similarity[..., SSIM_RADIUS_PX:-SSIM_RADIUS_PX, SSIM_RADIUS_PX:-SSIM_RADIUS_PX].mean())
 
 
 def rms(difference: Tensor) -> float:
