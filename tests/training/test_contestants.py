@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from cmstream.models.painter import PainterNet
 from cmstream.training.baselines import open_baselines
 from cmstream.training.contestants import contestants, gmac, one_step, sampled, several_steps
 from tests.training.nets import tiny_file, tiny_painter
@@ -42,14 +43,14 @@ def test_each_evaluates_its_network_as_often_as_it_says(tmp_path: Path, monkeypa
         "teacher",
     ]
     calls: list[int] = []
-    forward = type(model.net).forward
+    forward = PainterNet.forward
 
-    def counted(net: torch.nn.Module, *inputs: Tensor) -> Tensor:
+    def counted(net: PainterNet, *inputs: Tensor) -> Tensor:
         calls.append(1)
         found: Tensor = forward(net, *inputs)
         return found
 
-    monkeypatch.setattr(type(model.net), "forward", counted)
+    monkeypatch.setattr(PainterNet, "forward", counted)
     for each in everyone:
         calls.clear()
         with torch.inference_mode():

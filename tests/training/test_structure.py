@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import convolve
 from torch import Generator
 
 from cmstream.training.exhibit import photographs
@@ -36,8 +35,8 @@ def test_gmsd_is_the_published_formula() -> None:
     def magnitude(picture: torch.Tensor) -> np.ndarray:
         grey = (picture.mean(1)[0].numpy().astype(float) + 1) * 127.5
         half = grey.reshape(32, 2, 32, 2).mean((1, 3))
-        prewitt = np.array([[1, 0, -1]] * 3) / 3
-        found: np.ndarray = np.hypot(convolve(half, prewitt), convolve(half, prewitt.T))[1:-1, 1:-1]
+        across, down = half[:, :-2] - half[:, 2:], half[:-2] - half[2:]
+        found: np.ndarray = np.hypot(across[:-2] + across[1:-1] + across[2:], down[:, :-2] + down[:, 1:-1] + down[:, 2:]) / 3
         return found
 
     a, b = magnitude(other), magnitude(photograph)
