@@ -147,8 +147,9 @@ def _read(kept: Path) -> Table:
 
 def _write_sheets(bench: Bench, subject: Baseline, styles: Sequence[str], out: Path) -> None:
     from cmstream.cli.picture import write_picture
-    from cmstream.training.contestants import ONE_STEP, PAINTER
+    from cmstream.training.contestants import ONE_STEP
     from cmstream.training.sheets import contest_sheet, still_sheet, styles_sheet
+    from cmstream.training.table import PAINTER
 
     photograph, seed = bench.exhibits[0].picture, bench.setting.seed
     for style in styles:

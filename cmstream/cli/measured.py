@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from cmstream.training.claims import COUPLED, RIVALS, TEACHER, findings
-from cmstream.training.contestants import ONE_STEP, PAINTER
+from cmstream.training.contestants import ONE_STEP
 from cmstream.training.exhibit import CLIPS
-from cmstream.training.table import Cost, Estimate, Table
+from cmstream.training.table import PAINTER, Cost, Estimate, Table
 
 SCORES = {
     "psnr_db": ("same-z PSNR, dB", 1),
@@ -23,11 +23,11 @@ SCORES = {
     "ms": ("ms", 0),
 }
 
-LEGEND = """*PSNR, SSIM, detail* (high-frequency energy over the painting's) and *strokes* (correlation of the high-passed
-pictures) are against the painting with the same noise. *SWD*: sliced Wasserstein distance of patches from paintings with
-other noise; the painter's own line is the floor. *GMSD* and *edges* (F1) are against the source. *Diversity*: difference of
-two seeds' pictures over the painter's. *Flicker*: change of the picture of a still camera over its sensor noise. *Warping*:
-error along exact motion. ± is the standard error over pictures."""
+LEGEND = """*PSNR, SSIM* and *strokes* (correlation of the high-passed pictures) are against the painting with the same noise.
+*Detail*: high-frequency energy over the painter's, of all pictures together. *SWD*: sliced Wasserstein distance of patches
+from paintings with other noise; the painter's own line is the floor. *GMSD* and *edges* (F1) are against the source.
+*Diversity*: difference of two seeds' pictures over the painter's. *Flicker*: change of the picture of a still camera over
+its sensor noise. *Warping*: error along exact motion. ± is the standard error over pictures."""
 
 
 def markdown(table: Table) -> str:
@@ -57,7 +57,7 @@ def _summary(table: Table) -> Iterator[list[str]]:
     for style in table.styles:
         yield [
             style,
-            _said(table.mean(style, ONE_STEP, "detail")),
+            _said(table.detail(style, ONE_STEP)),
             *(_said(table.mean(style, who, "swd")) for who in (ONE_STEP, TEACHER)),
             _said(table.ratio(style, "swd", ONE_STEP, TEACHER)),
             _said(table.mean(style, PAINTER, "swd")),
@@ -74,21 +74,25 @@ def _promises(table: Table) -> Iterator[list[str]]:
 def _groups(table: Table) -> Iterator[list[str]]:
     groups = [group for group in dict.fromkeys(row.group for row in table.rows) if group != CLIPS]
     yield ["style", *(f"{group}: {score}" for group in groups for score in ("detail", "SWD", "floor"))]
-    shown = ((ONE_STEP, "detail"), (ONE_STEP, "swd"), (PAINTER, "swd"))
     for style in table.styles:
-        yield [style, *(_said(table.mean(style, who, score, group), short=True) for group in groups for who, score in shown)]
+        found = (
+            (table.detail(style, ONE_STEP, {group}), *(table.mean(style, who, "swd", {group}) for who in (ONE_STEP, PAINTER)))
+            for group in groups
+        )
+        yield [style, *(_said(each, short=True) for three in found for each in three)]
 
 
 def _everything(table: Table) -> Iterator[list[str]]:
     yield ["style", "model", *(title for title, _ in SCORES.values())]
     for style in table.styles:
         for who in table.contestants(style):
-            yield [style, who, *(_cell(table.mean(style, who, score), score) for score in SCORES)]
+            yield [style, who, *(_cell(table, style, who, score) for score in SCORES)]
         for absent in sorted({TEACHER, COUPLED, *RIVALS} - set(table.contestants(style))):
             yield [style, absent, "not measured", *[""] * (len(SCORES) - 1)]
 
 
-def _cell(found: Estimate | None, score: str) -> str:
+def _cell(table: Table, style: str, who: str, score: str) -> str:
+    found = table.detail(style, who) if score == "detail" else table.mean(style, who, score)
     if found is None:
         return ""
     # The painter is its own target: the figure says nothing.

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cmstream.training.baselines import LABELS
-from cmstream.training.contestants import ONE_STEP, PAINTER
-from cmstream.training.table import Estimate, Table
+from cmstream.training.contestants import ONE_STEP
+from cmstream.training.exhibit import CLIPS, PHOTOGRAPHS
+from cmstream.training.table import PAINTER, Estimate, Table
 
 DETAIL = (0.9, 1.1)
 MOST_SWD = 1.05
@@ -42,9 +43,11 @@ def findings(table: Table) -> tuple[Finding, ...]:
 
 
 def _of(table: Table, style: str) -> Iterator[Finding]:
-    detail = table.mean(style, ONE_STEP, "detail")
     least, most = DETAIL
-    yield _within(style, f"detail from {least} to {most} of the painter's", detail, least, most)
+    scenes = {row.group for row in table.rows} - {PHOTOGRAPHS, CLIPS}
+    for where, groups in ((PHOTOGRAPHS, {PHOTOGRAPHS}), ("held-out scenes", scenes)):
+        detail = table.detail(style, ONE_STEP, groups)
+        yield _within(style, f"detail on {where} from {least} to {most} of the painter's", detail, least, most)
     swd = table.ratio(style, "swd", ONE_STEP, TEACHER)
     yield _within(style, f"distance of one step at most {MOST_SWD} of the teacher's", swd, 0, MOST_SWD)
     yield _speedup(table, style)
@@ -76,7 +79,7 @@ def _speedup(table: Table, style: str) -> Finding:
 
 def _sharper(table: Table, style: str, rival: str) -> Finding:
     claim = f"detail of coupled nearer to the painter's than {rival}'s"
-    ours, theirs = (table.mean(style, label, "detail") for label in (COUPLED, rival))
+    ours, theirs = (table.detail(style, label) for label in (COUPLED, rival))
     if ours is None or theirs is None:
         return Finding(style, claim, False, "not measured")
     return Finding(style, claim, abs(1 - ours.value) < abs(1 - theirs.value), f"{ours} and {theirs}")

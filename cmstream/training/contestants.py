@@ -18,8 +18,8 @@ from cmstream.models.painter import PainterModel
 from cmstream.training.baselines import Baseline
 from cmstream.training.painters import PAINTERS
 from cmstream.training.sampler import TEACHER_STEPS, sample
+from cmstream.training.table import PAINTER
 
-PAINTER = "painter"
 IDENTITY = "identity"
 ONE_STEP = "one step"
 STEPS = (1, 2, 4)

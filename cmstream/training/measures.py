@@ -13,14 +13,14 @@ from time import perf_counter
 import torch
 from torch import Generator, Tensor
 
-from cmstream.training.contestants import PAINTER, Contestant, Paint
+from cmstream.training.contestants import Contestant, Paint
 from cmstream.training.exhibit import CLIPS, PHOTOGRAPHS, Exhibit
 from cmstream.training.losses import psnr_db
 from cmstream.training.painters import PAINTERS, Painter
 from cmstream.training.sharpness import detail_energy, rms, ssim, stroke_correlation
 from cmstream.training.steadiness import Moved, flicker, warping_error
 from cmstream.training.structure import edge_f1, gmsd
-from cmstream.training.table import Row
+from cmstream.training.table import PAINTER, Row
 from cmstream.training.wasserstein import Reference
 
 Tick = Callable[[str, int], None]
@@ -32,12 +32,12 @@ class Scores:
     """Of one contestant's pictures of one exhibit in one style, means over two seeds where a seed is enough."""
 
     psnr_db: float
-    """Against the painter's painting with the same noise, and so are the next three."""
+    """Against the painter's painting with the same noise, and so are the next two."""
     ssim: float
-    detail: float
-    """High-frequency energy of the picture over that of the painting; 1 is as sharp, 0 is blur."""
     strokes: float
     """Correlation of the high-passed pictures."""
+    energy: float
+    """High-frequency energy of the picture: over the painter's it is `Table.detail`."""
     swd: float
     """Sliced Wasserstein distance of the picture's patches from those of two paintings with other noise."""
     gmsd: float
@@ -77,8 +77,8 @@ def score(paint: Paint, of: Sitter) -> Scores:
     return Scores(
         psnr_db=psnr_db(float((first - painting).square().mean())),
         ssim=ssim(first, painting),
-        detail=detail_energy(first) / detail_energy(painting),
         strokes=stroke_correlation(first, painting),
+        energy=sum(detail_energy(each) for each in outputs) / len(outputs),
         swd=sum(of.others.distance(each) for each in outputs) / len(outputs),
         gmsd=gmsd(first, of.picture),
         edges=edge_f1(first, of.picture),

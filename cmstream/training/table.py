@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
+
+PAINTER = "painter"
+"""The contestant that all others are held to."""
 
 VERSION = 1
 """Raised whenever a measure changes, so that figures of two kinds are never put side by side."""
@@ -79,31 +82,40 @@ class Table:
         """Whoever was measured in `style`."""
         return tuple(dict.fromkeys(row.contestant for row in self.rows if row.style == style))
 
-    def values(self, style: str, contestant: str, score: str, group: str | None = None) -> dict[str, float]:
-        """Picture -> `score`, of all pictures that have it; empty where nothing was measured."""
+    def values(self, style: str, contestant: str, score: str, groups: Collection[str] = ()) -> dict[str, float]:
+        """Picture -> `score`, of all pictures of `groups` (of any, if none is named) that have it."""
         return {
             row.picture: row.scores[score]
             for row in self.rows
-            if (row.style, row.contestant) == (style, contestant) and score in row.scores and group in (None, row.group)
+            if (row.style, row.contestant) == (style, contestant)
+            and score in row.scores
+            and row.group in (groups or (row.group,))
         }
 
-    def mean(self, style: str, contestant: str, score: str, group: str | None = None) -> Estimate | None:
+    def mean(self, style: str, contestant: str, score: str, groups: Collection[str] = ()) -> Estimate | None:
         """The mean over pictures, None where nothing was measured."""
-        values = list(self.values(style, contestant, score, group).values())
+        values = list(self.values(style, contestant, score, groups).values())
         return Estimate(mean(values), _standard_error(values)) if values else None
 
-    def ratio(self, style: str, score: str, above: str, below: str) -> Estimate | None:
+    def ratio(self, style: str, score: str, above: str, below: str, groups: Collection[str] = ()) -> Estimate | None:
         """Mean of `above` over mean of `below`, None where one was not measured.
 
         The error is of the ratio estimator (Cochran 1977, 6.4): both were held to the same pictures, paintings and
         directions, and what these do to both alike is no error of the ratio.
         """
-        a, b = self.values(style, above, score), self.values(style, below, score)
+        a, b = (self.values(style, who, score, groups) for who in (above, below))
         if not a or a.keys() != b.keys() or not any(b.values()):
             return None
         ratio = mean(a.values()) / mean(b.values())
         residuals = [a[picture] - ratio * b[picture] for picture in a]
         return Estimate(ratio, _standard_error(residuals) / mean(b.values()))
+
+    def detail(self, style: str, contestant: str, groups: Collection[str] = ()) -> Estimate | None:
+        """High-frequency energy over the painter's: 1 is as sharp, 0 is blur.
+
+        Of all pictures together: the ratio of one flat picture alone can be anything, and a mean of such ratios too.
+        """
+        return self.ratio(style, "energy", contestant, PAINTER, groups)
 
 
 def table_json(table: Table) -> str:

@@ -37,8 +37,9 @@ def photograph() -> Rgb:
     return pixels
 
 
-def look(seed: int = 1, **style: float) -> Look:
-    return Look(tuple(style.items()), 1.0, ((seed, 1.0),))
+def look(*styles: str, seed: int = 1) -> Look:
+    """Equal parts of `styles`."""
+    return Look(tuple((style, 1 / len(styles)) for style in styles), 1.0, ((seed, 1.0),))
 
 
 def shown(engine: CpuEngine, photograph: Rgb, *looks: Look) -> list[Rgb]:
@@ -65,7 +66,7 @@ def statistics(rgb: Rgb) -> np.ndarray:
 def test_half_and_half_is_nearer_to_both_styles_than_they_are_to_each_other(
     engine: CpuEngine, photograph: Rgb, first: str, second: str
 ) -> None:
-    looks = (look(**{first: 1.0}), look(**{second: 1.0}), look(**{first: 0.5, second: 0.5}))
+    looks = (look(first), look(second), look(first, second))
     one, other, half = (statistics(rgb) for rgb in shown(engine, photograph, *looks))
     whole = float(np.linalg.norm(one - other))
     assert float(np.linalg.norm(half - one)) < 0.8 * whole
@@ -80,7 +81,7 @@ def frames_of(transition: Transition, before: int = 3, after: int = 3) -> list[L
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_a_second_from_one_style_to_another_has_no_jump(engine: CpuEngine, photograph: Rgb, first: str, second: str) -> None:
-    transition = Transition(look(**{first: 1.0}), look(**{second: 1.0}), 5 * NS_PER_S, SECONDS * NS_PER_S)
+    transition = Transition(look(first), look(second), 5 * NS_PER_S, SECONDS * NS_PER_S)
     frames = shown(engine, photograph, *frames_of(transition))
     changes = [apart(a, b) for a, b in pairwise(frames)]
     # An even change would be a thirtieth of the way at each frame.
@@ -89,8 +90,8 @@ def test_a_second_from_one_style_to_another_has_no_jump(engine: CpuEngine, photo
 
 
 def test_strength_stroke_size_and_seed_change_without_a_jump_too(engine: CpuEngine, photograph: Rgb) -> None:
-    start = look(oil=1.0)
-    ends = (Look(start.style, 0.2, start.seeds), Look(start.style, 1.0, start.seeds, 1.7), look(seed=9, oil=1.0))
+    start = look("oil")
+    ends = (Look(start.style, 0.2, start.seeds), Look(start.style, 1.0, start.seeds, 1.7), look("oil", seed=9))
     for end in ends:
         frames = shown(engine, photograph, *frames_of(Transition(start, end, 0, NS_PER_S)))
         changes = [apart(a, b) for a, b in pairwise(frames)]
@@ -99,6 +100,6 @@ def test_strength_stroke_size_and_seed_change_without_a_jump_too(engine: CpuEngi
 
 def test_a_change_without_a_transition_would_not_pass(engine: CpuEngine, photograph: Rgb) -> None:
     """The bound means something: the same change at once breaks it."""
-    transition = Transition(look(oil=1.0), look(ink=1.0), 0, round(20 * NS_PER_MS))
+    transition = Transition(look("oil"), look("ink"), 0, round(20 * NS_PER_MS))
     frames = shown(engine, photograph, *frames_of(transition))
     assert max(apart(a, b) for a, b in pairwise(frames)) > 10 * apart(frames[0], frames[-1]) / FPS

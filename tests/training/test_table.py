@@ -31,7 +31,7 @@ def test_a_mean_has_the_standard_error_of_its_pictures() -> None:
 
 def test_a_mean_of_one_group_and_of_nothing() -> None:
     measured = table(a=[1.0, 2.0, 3.0])
-    only = measured.mean("oil", "a", "swd", "photographs")
+    only = measured.mean("oil", "a", "swd", {"photographs"})
     assert only is not None
     assert (only.value, math.isnan(only.error), str(only)) == (1.0, True, "1.000")
     assert measured.mean("oil", "a", "psnr_db") is None
