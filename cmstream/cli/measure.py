@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cmstream.cli.partial import partial_file
 from cmstream.core.errors import CmstreamError, InvalidInput
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ def measure(
     out.mkdir(parents=True, exist_ok=True)
     bench = _prepared(subject, rivals, side_px, scenes, clips, seed)
     table = joined(_measured(bench, styles, out))
-    (out / "measure.json").write_text(table_json(table), encoding="utf-8")
-    (out / "measure.md").write_text(markdown(table), encoding="utf-8")
+    _write(out / "measure.json", table_json(table))
+    _write(out / "measure.md", markdown(table))
     _write_sheets(bench, subject, styles, out)
     found = findings(table)
     print(*found, sep="\n")
@@ -132,7 +133,7 @@ def _measured(bench: Bench, styles: Sequence[str], out: Path) -> list[Table]:
             rows = measure_style(style, bench.everyone, bench.exhibits, bench.clips, bench.setting.seed, tick)
             tables.append(Table(bench.setting, _machine(), costs, tuple(rows)))
             kept.parent.mkdir(exist_ok=True)
-            kept.write_text(table_json(tables[-1]), encoding="utf-8")
+            _write(kept, table_json(tables[-1]))
     return tables
 
 
@@ -157,6 +158,11 @@ def _write_sheets(bench: Bench, subject: Baseline, styles: Sequence[str], out: P
         pair = [(each.label, each.in_style(style)) for each in bench.everyone if each.label in (PAINTER, ONE_STEP)]
         write_picture(out / f"still-{style}.jpg", still_sheet(style, pair, photograph, seed))
     write_picture(out / "styles.jpg", styles_sheet(subject.model, styles, SHEET_PX, seed))
+
+
+def _write(path: Path, text: str) -> None:
+    with partial_file(path) as whole:
+        whole.write_text(text, encoding="utf-8")
 
 
 def _machine() -> str:
