@@ -49,7 +49,7 @@ def measure(
         int | None, typer.Option(min=128, max=1024, help="Side in pixels, a multiple of 16. [default: 256]")
     ] = None,
     scenes: Annotated[int, typer.Option(min=1, max=100, help="Scenes of every family, beside the photographs.")] = 3,
-    clips: Annotated[int, typer.Option(min=2, max=100, help="Clips for the warping error.")] = 6,
+    clips: Annotated[int, typer.Option(min=2, max=100, help="Clips for the warping error.")] = 4,
     seed: Annotated[int, typer.Option(min=0, max=1000, help="Of scenes and noise.")] = 0,
     quick: Annotated[
         bool, typer.Option("--quick", help="One scene of every family, two clips, 128 px: to see that it runs.")

@@ -5,6 +5,7 @@ A promise whose figure is missing was not kept: nothing is assumed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ MOST_SWD = 1.05
 LEAST_SPEEDUP = 50.0
 MOST_WARPING = 1.3
 MOST_FLICKER = 1.0
+BELOW_1 = math.nextafter(1, 0)
 
 TEACHER, COUPLED = LABELS["diffusion"], LABELS["consistency"]
 RIVALS = (LABELS["regression"], LABELS["uncoupled"])
@@ -53,7 +55,7 @@ def _of(table: Table, style: str) -> Iterator[Finding]:
     yield _speedup(table, style)
     for rival in RIVALS:
         yield _sharper(table, style, rival)
-        yield _within(style, f"distance of coupled below {rival}'s", table.ratio(style, "swd", COUPLED, rival), 0, 1)
+        yield _within(style, f"distance of coupled below {rival}'s", table.ratio(style, "swd", COUPLED, rival), 0, BELOW_1)
     warping = table.ratio(style, "warping", ONE_STEP, PAINTER)
     yield _within(style, f"warping error at most {MOST_WARPING} of the painter's", warping, 0, MOST_WARPING)
     flicker = table.ratio(style, "flicker", ONE_STEP, PAINTER)

@@ -43,6 +43,7 @@ def test_figures_within_every_limit_keep_every_promise() -> None:
         ("one_step", "warping", 0.261, "warping"),
         ("one_step", "flicker", 0.51, "flicker"),
         ("coupled", "swd", 0.31, "below uncoupled"),
+        ("coupled", "swd", 0.3, "below uncoupled"),
         ("regression", "swd", 0.14, "below regression"),
         ("uncoupled", "energy", 1.19, "uncoupled"),
         ("regression", "energy", 1.1, "regression"),
