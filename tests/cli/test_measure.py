@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, out: str = "out", **options: Any) -> None:
-    fixed: dict[str, Any] = {"style": None, "size": None, "scenes": 1, "clips": 2, "seed": 0, "quick": True, "strict": False}
+    fixed: dict[str, Any] = {"style": None, "size": 64, "scenes": 1, "clips": 2, "seed": 0, "quick": True, "strict": False}
     places = {"model": folder / "model.safetensors", "baselines": folder / "baselines", "out": folder / out}
     measure(**{**fixed, **places, **options})
 
@@ -40,7 +40,7 @@ def test_a_run_leaves_a_table_a_report_and_sheets(folder: Path) -> None:
     sheets = {f"{kind}-{style}.jpg" for kind in ("contest", "still") for style in ("oil", "pointillism")}
     assert names == {"measure.json", "measure.md", "styles.jpg", "styles", *sheets}
     found = json.loads((folder / "out" / "measure.json").read_text())
-    assert found["setting"]["size_px"] == 128
+    assert found["setting"]["size_px"] == 64
     assert found["setting"]["models"]["teacher"]["steps"] == "7"
     assert {row["contestant"] for row in found["rows"] if row["style"] == "pointillism"} == {
         "painter", "identity", "one step", "2 steps", "4 steps", "teacher",
