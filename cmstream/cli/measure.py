@@ -45,9 +45,7 @@ def measure(
     baselines: Annotated[Path | None, typer.Option(help="Folder of baselines; the embedded ones by default.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the table and the sheets.")] = Path("out/measure"),
     style: Annotated[list[str] | None, typer.Option(help="Only this style; may be repeated. [default: all of them]")] = None,
-    size: Annotated[
-        int | None, typer.Option(min=64, max=1024, help="Side in pixels, a multiple of 16. [default: 256]")
-    ] = None,
+    size: Annotated[int | None, typer.Option(min=64, max=1024, help="Side in pixels, a multiple of 16. [default: 256]")] = None,
     scenes: Annotated[int, typer.Option(min=1, max=100, help="Scenes of every family, beside the photographs.")] = 3,
     clips: Annotated[int, typer.Option(min=2, max=100, help="Clips for the warping error.")] = 4,
     seed: Annotated[int, typer.Option(min=0, max=1000, help="Of scenes and noise.")] = 0,
