@@ -77,7 +77,7 @@ bench: $(STAMP) ## measure this machine: engine and gRPC
 train: $(STAMP) ## train the embedded model again (hours; resumes)
 	$(VENV)/bin/cmstream train $(ARGS)
 
-measure: $(STAMP) ## sharpness of the embedded model beside the regression's
+measure: $(STAMP) ## measure the embedded model beside its rivals, into out/measure: table, report, pictures (10 minutes)
 	$(VENV)/bin/python -m cmstream.cli.measure $(ARGS)
 
 screenshot: $(STAMP) ## the README's picture, from a real Chromium with its fake camera

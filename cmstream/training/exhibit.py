@@ -1,104 +1,59 @@
-"""The comparison that shows why a consistency model: source, painter, one step and its rivals on photographs, style by style.
+"""What everything is measured on: photographs, scenes of held-out families and seeds, and clips with exact motion.
 
-Photographs come from scikit-image's wheel (a development dependency) and never from the net; they are not trained on.
+Photographs come from scikit-image's wheel (a development dependency) and never from the net; nothing here is trained on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import mean, median
-from time import perf_counter
+from itertools import count, islice
 
 import cv2
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from cmstream.models.painter import PainterModel
-from cmstream.training.measures import Paint, Scores, Sitter, one_step, score, several_steps, sitter
-from cmstream.training.painters import PAINTERS
+from cmstream.training.clutter import FAMILIES
+from cmstream.training.motion import carried, film
+from cmstream.training.scenes import draw_scenes, shoot
+from cmstream.training.steadiness import Moved
+
+PHOTOGRAPHS = "photographs"
+CLIPS = "clips"
 
 _CROPS = {"astronaut": (0, 512, 0, 512), "chelsea": (0, 300, 80, 380), "coffee": (0, 400, 100, 500)}
-
-PAINTER = "painter"
-IDENTITY = "identity"
-ONE_STEP = "one step"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Scores of one contestant on one photograph in one style."""
-
-    style: str
-    photograph: str
-    model: str
-    scores: Scores
-    ms: float
-    """One picture, on this machine."""
+_UNSEEN = 3_000_000_000
+"""Seeds from here on: a training's begin at its own seed times 1,000,003, and it draws 16 scenes from each and not one."""
+LEAST_MOTION_PX = 0.25
+"""Mean length of the flow from which on a clip counts as one: where nothing moves, nothing can go wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exhibit:
-    """The rows, and the pictures: one style a row, per photograph the painter's painting and the model's."""
+    """A picture [1,3,S,S] in [-1,1] without sensor noise. Groups are the photographs and each family of scenes."""
 
-    rows: tuple[Row, ...]
-    sheet: np.ndarray  # [H,W,3] uint8 RGB
-
-    def mean(self, style: str, model: str, score: str) -> float:
-        """A score's mean over the photographs."""
-        rows = [row for row in self.rows if (row.style, row.model) == (style, model)]
-        return float(mean(getattr(row.scores, score) for row in rows))
+    group: str
+    name: str
+    picture: Tensor
 
 
-@torch.inference_mode()
-def exhibit(model: PainterModel, baseline: PainterModel, size_px: int, seed: int) -> Exhibit:
-    """Score `model`, in every style it knows, on the three photographs at `size_px` squared.
+def exhibits(size_px: int, scenes: int, seed: int) -> Iterator[Exhibit]:
+    """The photographs, then `scenes` scenes of every family; more scenes leave the first ones as they are.
 
-    Beside it: the painter with another seed (the floor of the distances), the source itself, several steps, and the
-    regression `baseline` in the styles it knows. Raises ModuleNotFoundError without scikit-image, and ValueError for a
-    model whose styles are not this project's painters.
+    Raises ModuleNotFoundError without scikit-image.
     """
-    unknown = set(model.spec.styles) - set(PAINTERS)
-    if unknown:
-        raise ValueError(f"there is no painter to measure {', '.join(sorted(unknown))} against")
-    rows: list[Row] = []
-    strips: list[Tensor] = []
-    for style in model.spec.styles:
-        pictures: list[Tensor] = []
-        for name, photograph in photographs(size_px):
-            subject = sitter(PAINTERS[style], photograph, seed)
-            hung = {}
-            for label, paint in _contestants(model, baseline, style).items():
-                row, hung[label] = _measured(style, name, label, paint, subject)
-                rows.append(row)
-            pictures += [subject.paintings[0], hung[ONE_STEP]]
-        strips.append(torch.cat(pictures, 3))
-    sheet = ((torch.cat(strips, 2)[0].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
-    return Exhibit(tuple(rows), sheet)
+    for name, photograph in photographs(size_px):
+        yield Exhibit(PHOTOGRAPHS, name, photograph)
+    for family in FAMILIES:
+        for number in range(scenes):
+            generator, layers = _start(family, number, seed)
+            clean = shoot(draw_scenes(1, layers, generator, family), size_px, generator).clean
+            yield Exhibit(family, f"{family} {number}", clean)
 
 
-def _contestants(model: PainterModel, baseline: PainterModel, style: str) -> Mapping[str, Paint]:
-    paints: dict[str, Paint] = {
-        PAINTER: PAINTERS[style].paint,
-        IDENTITY: lambda src, noise: src,
-        ONE_STEP: one_step(model, style),
-        "2 steps": several_steps(model, style, 2),
-        "4 steps": several_steps(model, style, 4),
-    }
-    if style in baseline.spec.styles:
-        paints["regression"] = one_step(baseline, style)
-    return paints
-
-
-def _measured(style: str, photograph: str, label: str, paint: Paint, subject: Sitter) -> tuple[Row, Tensor]:
-    scores, output = score(paint, subject)
-    took_ms = []
-    for _ in range(3):
-        start_s = perf_counter()
-        paint(subject.photograph, subject.noise[0])
-        took_ms.append(1000 * (perf_counter() - start_s))
-    return Row(style, photograph, label, scores, median(took_ms)), output
+def clips(size_px: int, number: int, seed: int) -> Iterator[tuple[str, Moved]]:
+    """`number` clips by name in which something moves, of every family in turn."""
+    yield from islice(_moving(size_px, seed), number)
 
 
 def photographs(size_px: int) -> Iterator[tuple[str, Tensor]]:
@@ -109,3 +64,23 @@ def photographs(size_px: int) -> Iterator[tuple[str, Tensor]]:
         square = getattr(skimage.data, name)()[top:bottom, left:right]
         resized = cv2.resize(square, (size_px, size_px), interpolation=cv2.INTER_AREA)
         yield name, torch.from_numpy(resized).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def _moving(size_px: int, seed: int) -> Iterator[tuple[str, Moved]]:
+    for number in count():
+        for family in FAMILIES:
+            # Clips are other scenes than the still ones: theirs have numbers from 0.
+            generator, layers = _start(family, 10_000 + number, seed)
+            clip = film(draw_scenes(1, layers, generator, family), size_px, generator)
+            if float(clip.flow_px.norm(dim=1).mean()) < LEAST_MOTION_PX:
+                continue
+            noise = torch.randn(clip.before.clean.shape, generator=generator)
+            later = carried(noise, clip.flow_px, clip.seen, generator)
+            name = f"{family} clip {number}"
+            yield name, Moved(clip.before.clean, clip.after.clean, (noise, later), clip.flow_px, clip.seen)
+
+
+def _start(family: str, number: int, seed: int) -> tuple[Generator, int]:
+    """A scene's generator, and how many layers it has: as many as the training's."""
+    generator = Generator().manual_seed(_UNSEEN + seed * 1_000_003 + 100_003 * list(FAMILIES).index(family) + number)
+    return generator, int(torch.randint(20, 60, (), generator=generator))

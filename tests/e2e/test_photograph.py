@@ -17,8 +17,8 @@ from torch import Tensor
 from cmstream.engine.noise import NoiseBank
 from cmstream.models.registry import embedded_path
 from cmstream.training.exhibit import photographs
-from cmstream.training.measures import detail_energy
 from cmstream.training.painters import Oil
+from cmstream.training.sharpness import detail_energy
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
