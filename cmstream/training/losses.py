@@ -22,7 +22,7 @@ class Sharpness:
     """L1 of the high-passed difference: strokes are faint next to the picture's tones."""
     energy: float = 2.0
     """L1 of the local energy of the high-passed pictures (Heeger & Bergen 1995 match the same statistic), against fading."""
-    power: float = 0.1
+    power: float = 0.3
     """Of the logarithm of the ratio of the whole pictures' high-passed power: what is uncertain may lie elsewhere, not fade."""
 
 

@@ -53,7 +53,7 @@ class Consistency:
 
     flow: TrigFlow
     sharpness: Sharpness = Sharpness()
-    steadiness: float = 1.0
+    steadiness: float = 3.0
     """Weight of the term that compares the frames of clips; these must be among the served rows."""
     autocast: bool = True
 
