@@ -7,6 +7,8 @@ outlier (Odobez & Bouthemy 1995, "Robust multiresolution estimation of parametri
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,19 @@ DAMPING = 0.05
 """Levenberg's, as a squared gradient a point: a picture without texture says nothing, and noise is not texture."""
 
 
+AT_REST: Values = np.zeros((2, 3), np.float32)
+"""The parameters of no motion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dominant:
+    """A motion that was fitted."""
+
+    motion: Values  # [2,3] its parameters
+    flow: Values  # [2,h,w] in points of the picture
+    exposed: Values  # [h,w] the earlier picture in the exposure of the later one: a gain and an offset, fitted along
+
+
 class DominantMotion:
     """Finds it between pictures of one shape [h,w]."""
 
@@ -39,12 +54,13 @@ class DominantMotion:
         self._coarse = _basis(shape, points[:, ::COARSE, ::COARSE])
         self._everywhere = _basis(shape, points)  # [3,hw]
 
-    def fit(self, anchor: Values, luma: Values, local: Values) -> tuple[Values, Values]:
-        """[2,h,w]: the affine flow from `anchor` to `luma` [h,w] in 0…255, searched for near the patch flow `local` [2,h,w].
+    def of(self, local: Values) -> Values:
+        """[2,3]: the parameters of most of the patch flow `local` [2,h,w]."""
+        return _affine(self._coarse, local[:, ::COARSE, ::COARSE].reshape(2, -1))
 
-        And [h,w]: the anchor in the exposure of `luma`, a gain and an offset that are fitted along.
-        """
-        motion = _affine(self._coarse, local[:, ::COARSE, ::COARSE].reshape(2, -1))
+    def fit(self, anchor: Values, luma: Values, start: Values) -> Dominant:
+        """The motion from `anchor` to `luma` [h,w] in 0…255, searched for within a point or two of that of `start` [2,3]."""
+        motion = start
         before = anchor[::STRIDE, ::STRIDE].ravel()
         slopes = [self._basis * slope[::STRIDE, ::STRIDE].ravel() for slope in _gradient(anchor)]
         columns = np.concatenate([*slopes, before[None] / CONTRAST, np.ones_like(before)[None]])  # [8,h'w']
@@ -55,7 +71,7 @@ class DominantMotion:
             terms = _regression(columns, now, now - terms @ columns)
             motion = motion - terms[:6].reshape(2, 3)
         flow = (motion @ self._everywhere).reshape(2, *self._shape)
-        return flow, anchor * (terms[6] / np.float32(CONTRAST)) + terms[7]
+        return Dominant(motion, flow, anchor * (terms[6] / np.float32(CONTRAST)) + terms[7])
 
 
 def _basis(shape: tuple[int, int], points: Values) -> Values:
@@ -84,7 +100,7 @@ def _affine(basis: Values, local: Values) -> Values:
 
 def _regression(columns: Values, values: Values, residual: Values) -> Values:
     """[8]: the weighted least squares fit of `columns` [8,N] to `values` [N]: steps of the motion, gain, offset."""
-    residual = residual - np.median(residual)
+    residual = residual - np.partition(residual, residual.size // 2)[residual.size // 2]  # its median
     weighted = columns * _weights(residual * residual, SCALE_LEVELS)
     damping = np.diag(np.array([DAMPING * values.size] * 6 + [1e-3] * 2, np.float32))
     return np.asarray(np.linalg.solve(weighted @ columns.T + damping, weighted @ values), np.float32)

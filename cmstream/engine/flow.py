@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmstream.core.frame import Rgb
-from cmstream.engine.dominant import DominantMotion
+from cmstream.engine.dominant import AT_REST, DominantMotion
 
 Luma: TypeAlias = NDArray[np.float32]
 Field: TypeAlias = NDArray[np.float32]
+Box: TypeAlias = tuple[slice, slice]
 
 GRID_PX = 96
 """The grid has at most the area of a square of this side: enough to see a hand move, and all of it takes a millisecond."""
@@ -30,9 +31,17 @@ BETTER = 0.7
 """A motion is believed when it leaves less than this part of the difference: chance explains a little of any noise."""
 MARGIN = 0.4
 """And, in a neighbourhood, by so many levels and by the picture's noise less."""
+PUZZLING = 1.5
+"""Of the picture's noise, beyond the margin: what no motion of its own could be shown to improve is not looked at."""
+ROOM = 12
+"""Points around what the dominant motion leaves open, among which patches look for where it went."""
+MOST = 0.6
+"""Of the picture: where so much is left open, the dominant motion itself was not found."""
 DEAD_ZONE_PX = 0.75
 """Of the working size: the field moves by whole pixels, and less than this is what noise makes of stillness."""
 NEIGHBOURHOOD = (7, 7)
+SPECK = np.ones((3, 3), np.uint8)
+"""As much as chance may leave open or explain."""
 CUT = 0.5
 
 
@@ -56,8 +65,10 @@ class FlowTracker:
         self._scale = min(1.0, GRID_PX / math.sqrt(width_px * height_px))
         self._grid = (round(width_px * self._scale), round(height_px * self._scale))
         self._dominant = DominantMotion(self._grid[::-1])
+        self._rest = np.zeros((2, *self._grid[::-1]), np.float32)
         self._rows, self._columns = np.indices(self._grid[::-1], dtype=np.float32)
         self._anchor: Luma | None = None
+        self._motion = AT_REST
         # Kroeger et al. 2016, patches down to the grid itself: half as fine misses half of a small object's motion.
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._dis.setFinestScale(0)
@@ -73,7 +84,9 @@ class FlowTracker:
         if self._anchor is None:
             self._anchor = luma
             return None
-        if float(_mean(np.abs(luma - self._anchor)).max()) < UNCHANGED:
+        by_rest = _mean(cv2.absdiff(luma, self._anchor))
+        if float(by_rest.max()) < UNCHANGED:
+            self._motion = AT_REST
             return None
         flow, exposed = self._flow(self._anchor, luma)
         moved = flow.shift.any(axis=0)
@@ -82,41 +95,70 @@ class FlowTracker:
         return flow if moved.any() or flow.is_cut else None
 
     def _luma(self, rgb: Rgb) -> Luma:
-        grid = cv2.resize(rgb, self._grid, interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.GaussianBlur(cv2.cvtColor(grid, cv2.COLOR_RGB2GRAY).astype(np.float32), (3, 3), 0))
+        gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        while gray.shape[0] >= 2 * self._grid[1] and gray.shape[1] >= 2 * self._grid[0]:  # halves cost a tenth of any area
+            gray = cv2.resize(gray, (gray.shape[1] // 2, gray.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        grid = cv2.resize(gray, self._grid, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.GaussianBlur(grid.astype(np.float32), (3, 3), 0))
 
     def _flow(self, anchor: Luma, luma: Luma) -> tuple[Flow, Luma]:
         """The flow, and the anchor in the exposure of `luma`."""
-        local = self._local(anchor, luma)
-        dominant, anchor = self._dominant.fit(anchor, luma, local)
-        by_rest, by_dominant, by_own = (self._unexplained(anchor, luma, shift) for shift in (0 * local, dominant, local))
-        if by_dominant.mean() > BETTER * by_rest.mean():
-            dominant, by_dominant = 0 * local, by_rest
+        dominant, left, exposed = self._dominated(anchor, luma, self._motion)
+        puzzle, local = _puzzle(left), None
+        if puzzle is not None and left[puzzle].size > MOST * left.size:
+            local = self._patches(anchor, luma)
+            dominant, left, exposed = self._dominated(anchor, luma, self._dominant.of(local))
+            puzzle = _puzzle(left)
         dead_zone = DEAD_ZONE_PX * self._scale
-        own = _is_better(by_own, by_dominant) & (_largest(local - dominant) >= dead_zone)
-        if _largest(dominant).max() < dead_zone:
-            dominant = 0 * local
-        shift = np.where(own, local, dominant) / np.float32(self._scale)
-        return Flow(shift.astype(np.float32), np.where(own, by_own, by_dominant) < UNSEEN), anchor
+        shift = dominant if _largest(dominant).max() >= dead_zone else self._rest
+        if puzzle is not None:
+            if local is None:
+                local = dominant.copy()
+                local[:, *puzzle] = self._patches(anchor[puzzle], luma[puzzle])
+            by_own = self._unexplained(exposed, luma, local)
+            own = _is_better(by_own, left) & (_largest(local - dominant) >= dead_zone)
+            shift, left = np.where(own, local, shift), np.where(own, by_own, left)
+        return Flow((shift / np.float32(self._scale)).astype(np.float32), left < UNSEEN), exposed
 
-    def _local(self, anchor: Luma, luma: Luma) -> Field:
-        flow = np.zeros((*anchor.shape, 2), np.float32)
-        self._dis.calc(anchor.clip(0, 255).astype(np.uint8), luma.astype(np.uint8), flow)
-        return np.ascontiguousarray(np.moveaxis(flow, 2, 0))
+    def _dominated(self, anchor: Luma, luma: Luma, start: Field) -> tuple[Field, Luma, Luma]:
+        """The dominant motion near `start`, or rest where that is as good; what it leaves; and the anchor, exposed."""
+        found = self._dominant.fit(anchor, luma, start)
+        by_rest, by_found = (self._unexplained(found.exposed, luma, shift) for shift in (self._rest, found.flow))
+        if by_found.mean() > BETTER * by_rest.mean():
+            self._motion = AT_REST
+            return self._rest, by_rest, found.exposed
+        self._motion = found.motion
+        return found.flow, by_found, found.exposed
+
+    def _patches(self, anchor: Luma, luma: Luma) -> Field:
+        before, now = (np.ascontiguousarray(one.clip(0, 255), np.uint8) for one in (anchor, luma))
+        return np.ascontiguousarray(np.moveaxis(self._dis.calc(before, now, None), 2, 0))
 
     def _unexplained(self, anchor: Luma, luma: Luma, shift: Field) -> Luma:
         """[h,w]: the mean difference that `shift` leaves."""
         x, y = self._columns + shift[0], self._rows + shift[1]
-        return _mean(np.abs(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) - anchor))
+        return _mean(cv2.absdiff(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), anchor))
+
+
+def _puzzle(left: Luma) -> Box | None:
+    """Where a motion of its own could explain what the dominant one has `left`, with room to look for it; often nowhere."""
+    open_ = (left > MARGIN + PUZZLING * _noise(left)).astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(cv2.morphologyEx(open_, cv2.MORPH_OPEN, SPECK))
+    if width == 0:
+        return None
+    return slice(max(0, y - ROOM), y + height + ROOM), slice(max(0, x - ROOM), x + width + ROOM)
 
 
 def _is_better(by_own: Luma, by_dominant: Luma) -> NDArray[np.bool_]:
     """[h,w]: whether a motion of its own explains a point, or what surrounds it, better than the dominant motion does."""
-    noise = float(np.median(by_dominant[::4, ::4]))
-    evident = ((by_own < BETTER * by_dominant) & (by_own < by_dominant - MARGIN - noise)).astype(np.uint8)
+    evident = (by_own < BETTER * by_dominant) & (by_own < by_dominant - MARGIN - _noise(by_dominant))
     # A speck is chance; and around what is evident, smooth parts of the same object show nothing themselves.
-    evident = np.asarray(cv2.morphologyEx(evident, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
+    evident = np.asarray(cv2.morphologyEx(evident.astype(np.uint8), cv2.MORPH_OPEN, SPECK), np.uint8)
     return np.asarray(cv2.dilate(evident, np.ones(NEIGHBOURHOOD, np.uint8))) > 0
+
+
+def _noise(left: Luma) -> float:
+    return float(np.median(left[::4, ::4]))
 
 
 def _largest(shift: Field) -> Luma:
