@@ -28,7 +28,7 @@ from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import default_params, noise_motion_parameter
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput, EngineOutput, bucket_for
-from cmstream.engine.moving_noise import MovingNoise, carried
+from cmstream.engine.moving_noise import MovingNoise, Places, carried
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.step import look_rows, padded_size, style_batch
 from cmstream.models.base import Model
@@ -108,7 +108,7 @@ class CpuEngine:
         marks = ((Stage.H2D, uploaded_ns), (Stage.INFER, done_ns), (Stage.D2H, done_ns))
         return [EngineOutput(styled[row], marks) for row in range(len(batch))]
 
-    def _style(self, model: Model, sources: NDArray[np.uint8], looks: list[Look], places: Sequence[Tensor | None] = ()) -> Rgb:
+    def _style(self, model: Model, sources: NDArray[np.uint8], looks: list[Look], places: Sequence[Places | None] = ()) -> Rgb:
         """Rows beyond `places` take the seed's own noise."""
         height_px, width_px = padded_size(sources.shape[1], sources.shape[2], model.spec.multiple_px)
         noise = [self._noise.mixed(look.seeds, height_px, width_px) for look in looks]
