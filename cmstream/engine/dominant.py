@@ -20,6 +20,11 @@ STRIDE = 2
 COARSE = 4
 """The same for the patch flow, whose patches are four points apart."""
 STEPS = 2
+"""To the patch flow."""
+MOST_STEPS = 3
+"""To brightness; two where the start is near, as it is when the camera goes on as before."""
+NEAR = 0.03
+"""Points; a step of less is the last."""
 SCALE_PX = 0.5
 """Of the Geman-McClure weights of the fit to the patch flow, in pixels of the grid."""
 SCALE_LEVELS = 6.0
@@ -65,11 +70,13 @@ class DominantMotion:
         slopes = [self._basis * slope[::STRIDE, ::STRIDE].ravel() for slope in _gradient(anchor)]
         columns = np.concatenate([*slopes, before[None] / CONTRAST, np.ones_like(before)[None]])  # [8,h'w']
         terms = np.array([0, 0, 0, 0, 0, 0, CONTRAST, 0], np.float32)
-        for _ in range(STEPS):
+        for _ in range(MOST_STEPS):
             x, y = self._points + (motion @ self._basis).reshape(self._points.shape)
             now = np.asarray(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32).ravel()
             terms = _regression(columns, now, now - terms @ columns)
             motion = motion - terms[:6].reshape(2, 3)
+            if np.abs(terms[:6]).max() < NEAR:
+                break
         flow = (motion @ self._everywhere).reshape(2, *self._shape)
         return Dominant(motion, flow, anchor * (terms[6] / np.float32(CONTRAST)) + terms[7])
 

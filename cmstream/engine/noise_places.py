@@ -25,6 +25,10 @@ Places: TypeAlias = NDArray[np.int32]
 
 AGREEMENT_PX = 12.0
 """Standard deviation of the neighbourhood that shares a remainder. Less, and values collide; more, and a turn is lost."""
+EVERY = 2
+"""Points: remainders are averaged over more than that."""
+ONE_WAY_PX = 0.5
+"""Shifts that differ by less are rounded as one: most frames of a pan, for no fit is without a trace of zoom or turn."""
 REACH_PX = 16
 """The margin around the picture into which values may step grows by so much at a time."""
 NOBODY = -1
@@ -47,14 +51,14 @@ class NoisePlaces:
     def move(self, flow: Flow, picture_px: tuple[int, int]) -> None:
         """Carry the values along. `picture_px` is (width, height) of the picture that `flow` spans."""
         total = flow.shift if self._carry is None else flow.shift + self._carry
-        steps = np.rint(total).clip(-max(self._shape), max(self._shape)).astype(np.int32)  # [2,h,w] whole pixels
-        least, most = steps.min(axis=(1, 2)), steps.max(axis=(1, 2))
-        if (least == most).all():
-            self._carry = np.asarray(total - steps, np.float32)
-            self._slide(*least.tolist())
+        least, most = total.min(axis=(1, 2)), total.max(axis=(1, 2))
+        if (most - least).max() < ONE_WAY_PX:
+            step = np.rint((least + most) / 2)
+            self._carry = total - step[:, None, None]
+            self._slide(*step.astype(int).tolist())
         else:
             self._carry = _remainder(total, flow.shift, AGREEMENT_PX * total.shape[2] / picture_px[0])
-            self._scatter(steps, flow.seen, picture_px)
+            self._scatter(np.rint(total).clip(-max(self._shape), max(self._shape)).astype(np.int32), flow.seen, picture_px)
 
     def _slide(self, dx: int, dy: int) -> None:
         """All go the same way, and what leaves comes in on the other side."""
@@ -74,7 +78,8 @@ class NoisePlaces:
         after = self.places.reshape(self._shape)[band]
         after[...] = self._inside(canvas)
         # As many values have lost their pixel, or left, as pixels have got none.
-        after[after < 0] = before[canvas.ravel().take(targets, mode="clip") != before]  # "clip": three times as fast
+        lost = np.flatnonzero(canvas.ravel().take(targets, mode="clip") != before)  # "clip": three times as fast
+        after.reshape(-1)[np.flatnonzero(after < 0)] = before.ravel()[lost]
 
     def _settled(self, before: Places, targets: NDArray[np.intp], hidden: NDArray[np.intp] | None) -> Places:
         """The canvas with the values `before` at their `targets`, of several one: any will do that does not look at values."""
@@ -129,18 +134,15 @@ def _remainder(total: NDArray[np.float32], shift: NDArray[np.float32], near: flo
     Only what moves has a say and is averaged. Where neighbours do not agree (a zoom after a while) it is dropped.
     """
     moved = np.asarray(shift.any(axis=0), np.float32)
-    phase = total * np.float32(2 * np.pi)
-    waves = np.concatenate([np.cos(phase), np.sin(phase), np.ones_like(moved)[None]]) * moved
-    *averages, share = (_mean(wave, near) for wave in waves)
-    real, imaginary = np.stack(averages).reshape(2, *total.shape)
+    few = np.ascontiguousarray(moved[::EVERY, ::EVERY])
+    phase = total[:, ::EVERY, ::EVERY] * np.float32(2 * np.pi)
+    waves = (wave * few for wave in (*np.cos(phase), *np.sin(phase)))
+    real, imaginary = np.stack([_mean(wave, near / EVERY) for wave in waves]).reshape(2, *phase.shape)
     smooth = np.arctan2(imaginary, real) / np.float32(2 * np.pi)
-    smooth[real * real + imaginary * imaginary < (0.5 * share) ** 2] = 0
-    return np.where(moved > 0, smooth, total)
+    smooth[real * real + imaginary * imaginary < (0.5 * _mean(few, near / EVERY)) ** 2] = 0
+    everywhere = smooth.repeat(EVERY, 1).repeat(EVERY, 2)[:, : moved.shape[0], : moved.shape[1]]
+    return np.where(moved > 0, everywhere, total)
 
 
 def _mean(values: NDArray[np.float32], near: float) -> NDArray[np.float32]:
-    """A Gaussian's, on every second point: `near` is wider than that."""
-    height, width = values.shape
-    half = cv2.resize(values, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
-    blurred = cv2.GaussianBlur(half, (0, 0), near / 2)
-    return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), near), np.float32)
