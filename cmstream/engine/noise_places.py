@@ -13,6 +13,7 @@ remainders of their own collide ever more often, until every fifth is lost at ev
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import cv2
@@ -27,7 +28,8 @@ AGREEMENT_PX = 12.0
 """Standard deviation of the neighbourhood that shares a remainder. Less, and values collide; more, and a turn is lost."""
 EVERY = 2
 """Points: remainders are averaged over more than that."""
-ONE_WAY_PX = 0.5
+PIECE = 1 << 14
+ONE_WAY_PX = 1.0
 """Shifts that differ by less are rounded as one: most frames of a pan, for no fit is without a trace of zoom or turn."""
 REACH_PX = 16
 """The margin around the picture into which values may step grows by so much at a time."""
@@ -69,34 +71,32 @@ class NoisePlaces:
         """Each goes its own way. Only the rows that something leaves or reaches are touched."""
         self._room_for(int(np.abs(steps).max()))
         band = self._band(steps, picture_px[1])
-        before = self.places.reshape(self._shape)[band]
-        offsets = self._spread(steps[1] * np.int32(self._canvas.shape[1]) + steps[0], picture_px)
-        targets = np.add(self._own[: len(before)], offsets[band], out=self._targets[: len(before)])
+        before = self.places.reshape(self._shape)[band].ravel()
+        offsets = self._spread(steps[1] * np.int32(self._canvas.shape[1]) + steps[0], picture_px)[band]
+        targets = (self._own[: len(offsets)] + offsets).ravel()
         hidden = np.flatnonzero(self._spread(1 - seen.view(np.uint8), picture_px)[band]) if not seen.all() else None
-        canvas = self._settled(before, targets, hidden)
+        canvas = self._canvas[: len(offsets) + 2 * self._reach_px]
+        self._settle(canvas, before, targets, hidden)
         self.places = self.places.copy()
         after = self.places.reshape(self._shape)[band]
         after[...] = self._inside(canvas)
         # As many values have lost their pixel, or left, as pixels have got none.
-        lost = np.flatnonzero(canvas.ravel().take(targets, mode="clip") != before)  # "clip": three times as fast
-        after.reshape(-1)[np.flatnonzero(after < 0)] = before.ravel()[lost]
+        flat = canvas.ravel()
+        lost = [before[some][flat.take(targets[some], mode="clip") != before[some]] for some in _pieces(before.size)]
+        after.reshape(-1)[np.flatnonzero(after < 0)] = np.concatenate(lost)
 
-    def _settled(self, before: Places, targets: NDArray[np.intp], hidden: NDArray[np.intp] | None) -> Places:
-        """The canvas with the values `before` at their `targets`, of several one: any will do that does not look at values."""
-        canvas = self._canvas[: len(before) + 2 * self._reach_px]
+    def _settle(self, canvas: Places, before: Places, targets: Places, hidden: NDArray[np.intp] | None) -> None:
+        """Put the values `before` at their `targets`; of several one stays: any will do that does not look at values."""
         canvas.fill(NOBODY)
-        aims = targets.ravel()
-        if hidden is None:
-            canvas.reshape(-1)[aims] = before.ravel()
-        else:  # what covers is seen, and comes after what it covers
-            hidden_aims = aims[hidden]
-            canvas.reshape(-1)[hidden_aims] = before.ravel()[hidden]
+        flat, aims = canvas.ravel(), targets
+        if hidden is not None:  # what covers is seen, and comes after what it covers
+            flat[targets[hidden]] = before[hidden]
+            aims = targets.copy()
             aims[hidden] = 0  # a corner of the margin
-            canvas.reshape(-1)[aims] = before.ravel()
-            aims[hidden] = hidden_aims
+        for some in _pieces(before.size):
+            flat[aims[some]] = before[some]
         for beside in (canvas, canvas.T):
             beside[: self._reach_px] = beside[-self._reach_px :] = NOBODY
-        return canvas
 
     def _inside(self, canvas: Places) -> Places:
         return canvas[self._reach_px : -self._reach_px, self._reach_px : -self._reach_px]
@@ -125,7 +125,11 @@ class NoisePlaces:
         self._canvas = np.empty((self._shape[0] + 2 * reach, self._shape[1] + 2 * reach), np.int32)
         rows, columns = np.indices(self._shape, dtype=np.int32) + np.int32(reach)
         self._own = rows * np.int32(self._canvas.shape[1]) + columns  # [H,W] where on the canvas the pixels are
-        self._targets = np.empty(self._shape, np.intp)
+
+
+def _pieces(size: int) -> Iterator[slice]:
+    """NumPy turns indices into 64 bits before it uses them: piece by piece they stay in the cache."""
+    return (slice(start, start + PIECE) for start in range(0, size, PIECE))
 
 
 def _remainder(total: NDArray[np.float32], shift: NDArray[np.float32], near: float) -> NDArray[np.float32]:
