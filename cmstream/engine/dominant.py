@@ -67,7 +67,7 @@ class DominantMotion:
         """The motion from `anchor` to `luma` [h,w] in 0…255, searched for within a point or two of that of `start` [2,3]."""
         motion = start
         before = anchor[::STRIDE, ::STRIDE].ravel()
-        slopes = [self._basis * slope[::STRIDE, ::STRIDE].ravel() for slope in _gradient(anchor)]
+        slopes = [self._basis * slope[::STRIDE, ::STRIDE].ravel() for slope in gradient(anchor)]
         columns = np.concatenate([*slopes, before[None] / CONTRAST, np.ones_like(before)[None]])  # [8,h'w']
         terms = np.array([0, 0, 0, 0, 0, 0, CONTRAST, 0], np.float32)
         for _ in range(MOST_STEPS):
@@ -88,7 +88,7 @@ def _basis(shape: tuple[int, int], points: Values) -> Values:
     return np.stack([np.ones_like(x), x, y])
 
 
-def _gradient(luma: Values) -> Values:
+def gradient(luma: Values) -> Values:
     """[2,h,w]: the slopes of `luma` along x and y, in levels a point."""
     return np.stack([cv2.Scharr(luma, cv2.CV_32F, *axis, scale=1 / 32).astype(np.float32) for axis in ((1, 0), (0, 1))])
 

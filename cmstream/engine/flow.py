@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmstream.core.frame import Rgb
-from cmstream.engine.dominant import AT_REST, DominantMotion
+from cmstream.engine.dominant import AT_REST, DominantMotion, gradient
 
 Luma: TypeAlias = NDArray[np.float32]
 Field: TypeAlias = NDArray[np.float32]
@@ -65,6 +65,7 @@ class FlowTracker:
 
     def __init__(self, width_px: int, height_px: int) -> None:
         self._scale = min(1.0, GRID_PX / math.sqrt(width_px * height_px))
+        self._dead_zone = DEAD_ZONE_PX * self._scale
         self._grid = (round(width_px * self._scale), round(height_px * self._scale))
         self._dominant = DominantMotion(self._grid[::-1])
         self._rest = np.zeros((2, *self._grid[::-1]), np.float32)
@@ -86,7 +87,7 @@ class FlowTracker:
         if self._anchor is None:
             self._anchor = luma
             return None
-        by_rest = _mean(cv2.absdiff(luma, self._anchor))
+        by_rest = _difference(luma, self._anchor)
         if float(by_rest.max()) < UNCHANGED:
             self._motion = AT_REST
             return None
@@ -111,21 +112,20 @@ class FlowTracker:
             local = self._patches(anchor, luma)
             dominant, left, exposed = self._dominated(anchor, luma, self._dominant.of(local))
             puzzle = _puzzle(exposed, dominant, left)
-        dead_zone = DEAD_ZONE_PX * self._scale
-        shift = dominant if _largest(dominant).max() >= dead_zone else self._rest
+        shift = dominant if _largest(dominant).max() >= self._dead_zone else self._rest
         if puzzle is not None:
             if local is None:
                 local = dominant.copy()
                 local[:, *puzzle] = self._patches(anchor[puzzle], luma[puzzle])
             by_own = self._unexplained(exposed, luma, local)
-            own = _is_better(by_own, left) & (_largest(local - dominant) >= dead_zone)
+            own = _is_better(by_own, left) & (_largest(local - dominant) >= self._dead_zone)
             shift, left = np.where(own, local, shift), np.where(own, by_own, left)
         return Flow((shift / np.float32(self._scale)).astype(np.float32), left < UNSEEN), exposed
 
     def _dominated(self, anchor: Luma, luma: Luma, start: Field) -> tuple[Field, Luma, Luma]:
         """The dominant motion near `start`, or rest where that is as good; what it leaves; and the anchor, exposed."""
         found = self._dominant.fit(anchor, luma, start)
-        by_rest, by_found = _mean(cv2.absdiff(luma, found.exposed)), self._unexplained(found.exposed, luma, found.flow)
+        by_rest, by_found = _difference(luma, found.exposed), self._unexplained(found.exposed, luma, found.flow)
         if by_found.mean() > BETTER * by_rest.mean():
             self._motion = AT_REST
             return self._rest, by_rest, found.exposed
@@ -134,18 +134,21 @@ class FlowTracker:
 
     def _patches(self, anchor: Luma, luma: Luma) -> Field:
         before, now = (np.ascontiguousarray(one.clip(0, 255), np.uint8) for one in (anchor, luma))
-        return np.ascontiguousarray(np.moveaxis(self._dis.calc(before, now, None), 2, 0))
+        flow = np.zeros((*before.shape, 2), np.float32)
+        self._dis.calc(before, now, flow)
+        return np.ascontiguousarray(np.moveaxis(flow, 2, 0))
 
     def _unexplained(self, anchor: Luma, luma: Luma, shift: Field) -> Luma:
         """[h,w]: the mean difference that `shift` leaves."""
         x, y = self._columns + shift[0], self._rows + shift[1]
-        return _mean(cv2.absdiff(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), anchor))
+        compensated = np.asarray(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+        return _difference(compensated, anchor)
 
 
 def _puzzle(anchor: Luma, dominant: Field, left: Luma) -> Box | None:
     """Where a motion of its own could explain what `dominant` has `left`, with room to look for it; often nowhere."""
-    slopes = sum(cv2.absdiff(cv2.Scharr(anchor, cv2.CV_32F, *axis, scale=1 / 32), 0) for axis in ((1, 0), (0, 1)))
-    open_ = (left > MARGIN + PUZZLING * _noise(left) + OWN * _mean(slopes)).astype(np.uint8)
+    across, down = gradient(anchor)
+    open_ = (left > MARGIN + PUZZLING * _noise(left) + OWN * _mean(np.abs(across) + np.abs(down))).astype(np.uint8)
     if dominant.any():  # along the edges the picture leaves, and nothing explains that
         edge = math.ceil(float(_largest(dominant).max())) + NEIGHBOURHOOD[0] // 2
         for beside in (open_, open_.T):
@@ -158,9 +161,9 @@ def _puzzle(anchor: Luma, dominant: Field, left: Luma) -> Box | None:
 
 def _is_better(by_own: Luma, by_dominant: Luma) -> NDArray[np.bool_]:
     """[h,w]: whether a motion of its own explains a point, or what surrounds it, better than the dominant motion does."""
-    evident = (by_own < BETTER * by_dominant) & (by_own < by_dominant - MARGIN - _noise(by_dominant))
+    better = (by_own < BETTER * by_dominant) & (by_own < by_dominant - MARGIN - _noise(by_dominant))
     # A speck is chance; and around what is evident, smooth parts of the same object show nothing themselves.
-    evident = np.asarray(cv2.morphologyEx(evident.astype(np.uint8), cv2.MORPH_OPEN, SPECK), np.uint8)
+    evident = np.asarray(cv2.morphologyEx(better.astype(np.uint8), cv2.MORPH_OPEN, SPECK), np.uint8)
     return np.asarray(cv2.dilate(evident, np.ones(NEIGHBOURHOOD, np.uint8))) > 0
 
 
@@ -171,6 +174,11 @@ def _noise(left: Luma) -> float:
 def _largest(shift: Field) -> Luma:
     """[h,w]: the larger of |dx| and |dy|."""
     return np.asarray(np.maximum(np.abs(shift[0]), np.abs(shift[1])))
+
+
+def _difference(some: Luma, other: Luma) -> Luma:
+    """[h,w]: the mean difference of neighbourhoods."""
+    return _mean(np.asarray(cv2.absdiff(some, other), np.float32))
 
 
 def _mean(values: Luma) -> Luma:
