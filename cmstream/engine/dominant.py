@@ -21,10 +21,10 @@ COARSE = 4
 """The same for the patch flow, whose patches are four points apart."""
 STEPS = 2
 """To the patch flow."""
-MOST_STEPS = 3
-"""To brightness; two where the start is near, as it is when the camera goes on as before."""
-NEAR = 0.03
-"""Points; a step of less is the last."""
+MOST_STEPS = 5
+"""To brightness; fewer where the start is near, as it is when the camera goes on as before."""
+NEAR = 0.005
+"""Points; a step of less is the last. Ten times as much, and slow pans are overestimated by a twentieth."""
 SCALE_PX = 0.5
 """Of the Geman-McClure weights of the fit to the patch flow, in pixels of the grid."""
 SCALE_LEVELS = 6.0
@@ -65,7 +65,7 @@ class DominantMotion:
 
     def fit(self, anchor: Values, luma: Values, start: Values) -> Dominant:
         """The motion from `anchor` to `luma` [h,w] in 0…255, searched for within a point or two of that of `start` [2,3]."""
-        motion = start
+        motion, (height, width) = start, self._shape
         before = anchor[::STRIDE, ::STRIDE].ravel()
         slopes = [self._basis * slope[::STRIDE, ::STRIDE].ravel() for slope in gradient(anchor)]
         columns = np.concatenate([*slopes, before[None] / CONTRAST, np.ones_like(before)[None]])  # [8,h'w']
@@ -73,7 +73,8 @@ class DominantMotion:
         for _ in range(MOST_STEPS):
             x, y = self._points + (motion @ self._basis).reshape(self._points.shape)
             now = np.asarray(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32).ravel()
-            terms = _regression(columns, now, now - terms @ columns)
+            inside = ((x >= 0) & (x < width) & (y >= 0) & (y < height)).ravel()  # beyond, the picture shows nothing new
+            terms = _regression(columns, now, now - terms @ columns, inside)
             motion = motion - terms[:6].reshape(2, 3)
             if np.abs(terms[:6]).max() < NEAR:
                 break
@@ -105,10 +106,10 @@ def _affine(basis: Values, local: Values) -> Values:
     return motion
 
 
-def _regression(columns: Values, values: Values, residual: Values) -> Values:
+def _regression(columns: Values, values: Values, residual: Values, counts: NDArray[np.bool_]) -> Values:
     """[8]: the weighted least squares fit of `columns` [8,N] to `values` [N]: steps of the motion, gain, offset."""
     residual = residual - np.partition(residual, residual.size // 2)[residual.size // 2]  # its median
-    weighted = columns * _weights(residual * residual, SCALE_LEVELS)
+    weighted = columns * (_weights(residual * residual, SCALE_LEVELS) * counts)
     damping = np.diag(np.array([DAMPING * values.size] * 6 + [1e-3] * 2, np.float32))
     return np.asarray(np.linalg.solve(weighted @ columns.T + damping, weighted @ values), np.float32)
 

@@ -60,6 +60,15 @@ class Flow:
         return float(self.seen.mean()) < CUT
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What the dominant motion makes of a picture. All on the grid."""
+
+    shift: Field  # [2,h,w] in points
+    left: Luma  # [h,w] the mean difference that remains
+    exposed: Luma  # [h,w] the anchor in the exposure of the picture
+
+
 class FlowTracker:
     """Follows one stream at one working size. `track` wants every frame in order."""
 
@@ -106,31 +115,38 @@ class FlowTracker:
 
     def _flow(self, anchor: Luma, luma: Luma) -> tuple[Flow, Luma]:
         """The flow, and the anchor in the exposure of `luma`."""
-        dominant, left, exposed = self._dominated(anchor, luma, self._motion)
-        puzzle, local = _puzzle(exposed, dominant, left), None
-        if puzzle is not None and left[puzzle].size > MOST * left.size:
+        found = self._dominated(anchor, luma, self._motion)
+        puzzle, local = _puzzle(found), None
+        if puzzle is not None and found.left[puzzle].size > MOST * found.left.size:
             local = self._patches(anchor, luma)
-            dominant, left, exposed = self._dominated(anchor, luma, self._dominant.of(local))
-            puzzle = _puzzle(exposed, dominant, left)
-        shift = dominant if _largest(dominant).max() >= self._dead_zone else self._rest
+            found = self._dominated(anchor, luma, self._dominant.of(local))
+            puzzle = _puzzle(found)
+        shift, left = self._moving(found.shift), found.left
         if puzzle is not None:
             if local is None:
-                local = dominant.copy()
+                local = found.shift.copy()
                 local[:, *puzzle] = self._patches(anchor[puzzle], luma[puzzle])
-            by_own = self._unexplained(exposed, luma, local)
-            own = _is_better(by_own, left) & (_largest(local - dominant) >= self._dead_zone)
-            shift, left = np.where(own, local, shift), np.where(own, by_own, left)
-        return Flow((shift / np.float32(self._scale)).astype(np.float32), left < UNSEEN), exposed
+            shift, left = self._with_own(found, luma, local)
+        return Flow((shift / np.float32(self._scale)).astype(np.float32), left < UNSEEN), found.exposed
 
-    def _dominated(self, anchor: Luma, luma: Luma, start: Field) -> tuple[Field, Luma, Luma]:
-        """The dominant motion near `start`, or rest where that is as good; what it leaves; and the anchor, exposed."""
-        found = self._dominant.fit(anchor, luma, start)
-        by_rest, by_found = _difference(luma, found.exposed), self._unexplained(found.exposed, luma, found.flow)
-        if by_found.mean() > BETTER * by_rest.mean():
+    def _dominated(self, anchor: Luma, luma: Luma, start: Field) -> Explained:
+        """The dominant motion near `start` [2,3], or rest where that is as good."""
+        fit = self._dominant.fit(anchor, luma, start)
+        by_rest, by_fit = _difference(luma, fit.exposed), self._unexplained(fit.exposed, luma, fit.flow)
+        if by_fit.mean() > BETTER * by_rest.mean():
             self._motion = AT_REST
-            return self._rest, by_rest, found.exposed
-        self._motion = found.motion
-        return found.flow, by_found, found.exposed
+            return Explained(self._rest, by_rest, fit.exposed)
+        self._motion = fit.motion
+        return Explained(fit.flow, by_fit, fit.exposed)
+
+    def _with_own(self, found: Explained, luma: Luma, local: Field) -> tuple[Field, Luma]:
+        """The shift and what it leaves, where points may move as in `local` [2,h,w]."""
+        by_own = self._unexplained(found.exposed, luma, local)
+        own = _is_better(by_own, found.left) & (_largest(local - found.shift) >= self._dead_zone)
+        return np.where(own, local, self._moving(found.shift)), np.where(own, by_own, found.left)
+
+    def _moving(self, dominant: Field) -> Field:
+        return dominant if _largest(dominant).max() >= self._dead_zone else self._rest
 
     def _patches(self, anchor: Luma, luma: Luma) -> Field:
         before, now = (np.ascontiguousarray(one.clip(0, 255), np.uint8) for one in (anchor, luma))
@@ -145,15 +161,16 @@ class FlowTracker:
         return _difference(compensated, anchor)
 
 
-def _puzzle(anchor: Luma, dominant: Field, left: Luma) -> Box | None:
-    """Where a motion of its own could explain what `dominant` has `left`, with room to look for it; often nowhere."""
-    across, down = gradient(anchor)
-    open_ = (left > MARGIN + PUZZLING * _noise(left) + OWN * _mean(np.abs(across) + np.abs(down))).astype(np.uint8)
-    if dominant.any():  # along the edges the picture leaves, and nothing explains that
-        edge = math.ceil(float(_largest(dominant).max())) + NEIGHBOURHOOD[0] // 2
-        for beside in (open_, open_.T):
+def _puzzle(found: Explained) -> Box | None:
+    """Where motions of their own could explain what the dominant one left, with room to look for them; often nowhere."""
+    across, down = gradient(found.exposed)
+    slopes = _mean(np.abs(across) + np.abs(down))
+    unclear = (found.left > MARGIN + PUZZLING * _noise(found.left) + OWN * slopes).astype(np.uint8)
+    if found.shift.any():  # along the edges the picture leaves, and nothing explains that
+        edge = math.ceil(float(_largest(found.shift).max())) + NEIGHBOURHOOD[0] // 2
+        for beside in (unclear, unclear.T):
             beside[:edge] = beside[-edge:] = 0
-    x, y, width, height = cv2.boundingRect(cv2.morphologyEx(open_, cv2.MORPH_OPEN, SPECK))
+    x, y, width, height = cv2.boundingRect(cv2.morphologyEx(unclear, cv2.MORPH_OPEN, SPECK))
     if width == 0:
         return None
     return slice(max(0, y - ROOM), y + height + ROOM), slice(max(0, x - ROOM), x + width + ROOM)
