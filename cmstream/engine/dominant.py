@@ -24,7 +24,7 @@ STEPS = 2
 MOST_STEPS = 5
 """To brightness; fewer where the start is near, as it is when the camera goes on as before."""
 NEAR = 0.005
-"""Points; a step of less is the last. Ten times as much, and slow pans are overestimated by a twentieth."""
+"""Points; a step of less is the last. Twice as much, and slow pans are overestimated by up to a twentieth."""
 SCALE_PX = 0.5
 """Of the Geman-McClure weights of the fit to the patch flow, in pixels of the grid."""
 SCALE_LEVELS = 6.0
