@@ -167,7 +167,7 @@ class CudaEngine:
             self._copy_out.wait_event(slot.computed)
             host_out.copy_(styled, non_blocking=True)
             slot.downloaded.record()
-        held = (src, styled, *(place for place in places if place is not None))
+        held = (src, styled, *(place.index for place in places if place is not None))
         return InFlight(slot, len(batch), host_out, held, issued_ns, future)
 
     def _reap(self, batch: InFlight) -> None:

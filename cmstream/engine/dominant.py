@@ -7,6 +7,8 @@ outlier (Odobez & Bouthemy 1995, "Robust multiresolution estimation of parametri
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,11 @@ STRIDE = 2
 COARSE = 4
 """The same for the patch flow, whose patches are four points apart."""
 STEPS = 2
+"""To the patch flow."""
+MOST_STEPS = 5
+"""To brightness; fewer where the start is near, as it is when the camera goes on as before."""
+NEAR = 0.005
+"""Points; a step of less is the last. Twice as much, and slow pans are overestimated by up to a twentieth."""
 SCALE_PX = 0.5
 """Of the Geman-McClure weights of the fit to the patch flow, in pixels of the grid."""
 SCALE_LEVELS = 6.0
@@ -26,6 +33,19 @@ CONTRAST = 64.0
 """Levels; makes the column of the gain as large as the others."""
 DAMPING = 0.05
 """Levenberg's, as a squared gradient a point: a picture without texture says nothing, and noise is not texture."""
+
+
+AT_REST: Values = np.zeros((2, 3), np.float32)
+"""The parameters of no motion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dominant:
+    """A motion that was fitted."""
+
+    motion: Values  # [2,3] its parameters
+    flow: Values  # [2,h,w] in points of the picture
+    exposed: Values  # [h,w] the earlier picture in the exposure of the later one: a gain and an offset, fitted along
 
 
 class DominantMotion:
@@ -39,23 +59,27 @@ class DominantMotion:
         self._coarse = _basis(shape, points[:, ::COARSE, ::COARSE])
         self._everywhere = _basis(shape, points)  # [3,hw]
 
-    def fit(self, anchor: Values, luma: Values, local: Values) -> tuple[Values, Values]:
-        """[2,h,w]: the affine flow from `anchor` to `luma` [h,w] in 0…255, searched for near the patch flow `local` [2,h,w].
+    def of(self, local: Values) -> Values:
+        """[2,3]: the parameters of most of the patch flow `local` [2,h,w]."""
+        return _affine(self._coarse, local[:, ::COARSE, ::COARSE].reshape(2, -1))
 
-        And [h,w]: the anchor in the exposure of `luma`, a gain and an offset that are fitted along.
-        """
-        motion = _affine(self._coarse, local[:, ::COARSE, ::COARSE].reshape(2, -1))
+    def fit(self, anchor: Values, luma: Values, start: Values) -> Dominant:
+        """The motion from `anchor` to `luma` [h,w] in 0…255, searched for within a point or two of that of `start` [2,3]."""
+        motion, (height, width) = start, self._shape
         before = anchor[::STRIDE, ::STRIDE].ravel()
-        slopes = [self._basis * slope[::STRIDE, ::STRIDE].ravel() for slope in _gradient(anchor)]
+        slopes = [self._basis * slope[::STRIDE, ::STRIDE].ravel() for slope in gradient(anchor)]
         columns = np.concatenate([*slopes, before[None] / CONTRAST, np.ones_like(before)[None]])  # [8,h'w']
         terms = np.array([0, 0, 0, 0, 0, 0, CONTRAST, 0], np.float32)
-        for _ in range(STEPS):
+        for _ in range(MOST_STEPS):
             x, y = self._points + (motion @ self._basis).reshape(self._points.shape)
             now = np.asarray(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32).ravel()
-            terms = _regression(columns, now, now - terms @ columns)
+            inside = ((x >= 0) & (x < width) & (y >= 0) & (y < height)).ravel()  # beyond, the picture shows nothing new
+            terms = _regression(columns, now, now - terms @ columns, inside)
             motion = motion - terms[:6].reshape(2, 3)
+            if np.abs(terms[:6]).max() < NEAR:
+                break
         flow = (motion @ self._everywhere).reshape(2, *self._shape)
-        return flow, anchor * (terms[6] / np.float32(CONTRAST)) + terms[7]
+        return Dominant(motion, flow, anchor * (terms[6] / np.float32(CONTRAST)) + terms[7])
 
 
 def _basis(shape: tuple[int, int], points: Values) -> Values:
@@ -65,7 +89,7 @@ def _basis(shape: tuple[int, int], points: Values) -> Values:
     return np.stack([np.ones_like(x), x, y])
 
 
-def _gradient(luma: Values) -> Values:
+def gradient(luma: Values) -> Values:
     """[2,h,w]: the slopes of `luma` along x and y, in levels a point."""
     return np.stack([cv2.Scharr(luma, cv2.CV_32F, *axis, scale=1 / 32).astype(np.float32) for axis in ((1, 0), (0, 1))])
 
@@ -82,10 +106,10 @@ def _affine(basis: Values, local: Values) -> Values:
     return motion
 
 
-def _regression(columns: Values, values: Values, residual: Values) -> Values:
+def _regression(columns: Values, values: Values, residual: Values, counts: NDArray[np.bool_]) -> Values:
     """[8]: the weighted least squares fit of `columns` [8,N] to `values` [N]: steps of the motion, gain, offset."""
-    residual = residual - np.median(residual)
-    weighted = columns * _weights(residual * residual, SCALE_LEVELS)
+    residual = residual - np.partition(residual, residual.size // 2)[residual.size // 2]  # its median
+    weighted = columns * (_weights(residual * residual, SCALE_LEVELS) * counts)
     damping = np.diag(np.array([DAMPING * values.size] * 6 + [1e-3] * 2, np.float32))
     return np.asarray(np.linalg.solve(weighted @ columns.T + damping, weighted @ values), np.float32)
 

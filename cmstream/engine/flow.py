@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmstream.core.frame import Rgb
-from cmstream.engine.dominant import DominantMotion
+from cmstream.engine.dominant import AT_REST, DominantMotion, gradient
 
 Luma: TypeAlias = NDArray[np.float32]
 Field: TypeAlias = NDArray[np.float32]
+Box: TypeAlias = tuple[slice, slice]
 
 GRID_PX = 96
 """The grid has at most the area of a square of this side: enough to see a hand move, and all of it takes a millisecond."""
@@ -30,9 +31,19 @@ BETTER = 0.7
 """A motion is believed when it leaves less than this part of the difference: chance explains a little of any noise."""
 MARGIN = 0.4
 """And, in a neighbourhood, by so many levels and by the picture's noise less."""
+PUZZLING = 1.5
+"""Of the picture's noise: what no motion of its own could be shown to improve is not looked at."""
+OWN = 0.12
+"""In points. So far off, slopes leave a difference that a motion explains; interpolation alone leaves that of 0.1 point."""
+ROOM = 12
+"""Points around what the dominant motion leaves open, among which patches look for where it went."""
+MOST = 0.6
+"""Of the picture: where so much is left open, the dominant motion itself was not found."""
 DEAD_ZONE_PX = 0.75
 """Of the working size: the field moves by whole pixels, and less than this is what noise makes of stillness."""
 NEIGHBOURHOOD = (7, 7)
+SPECK = np.ones((3, 3), np.uint8)
+"""As much as chance may leave open or explain."""
 CUT = 0.5
 
 
@@ -49,15 +60,27 @@ class Flow:
         return float(self.seen.mean()) < CUT
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What the dominant motion makes of a picture. All on the grid."""
+
+    shift: Field  # [2,h,w] in points
+    left: Luma  # [h,w] the mean difference that remains
+    exposed: Luma  # [h,w] the anchor in the exposure of the picture
+
+
 class FlowTracker:
     """Follows one stream at one working size. `track` wants every frame in order."""
 
     def __init__(self, width_px: int, height_px: int) -> None:
         self._scale = min(1.0, GRID_PX / math.sqrt(width_px * height_px))
+        self._dead_zone = DEAD_ZONE_PX * self._scale
         self._grid = (round(width_px * self._scale), round(height_px * self._scale))
         self._dominant = DominantMotion(self._grid[::-1])
+        self._rest = np.zeros((2, *self._grid[::-1]), np.float32)
         self._rows, self._columns = np.indices(self._grid[::-1], dtype=np.float32)
         self._anchor: Luma | None = None
+        self._motion = AT_REST
         # Kroeger et al. 2016, patches down to the grid itself: half as fine misses half of a small object's motion.
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._dis.setFinestScale(0)
@@ -73,7 +96,9 @@ class FlowTracker:
         if self._anchor is None:
             self._anchor = luma
             return None
-        if float(_mean(np.abs(luma - self._anchor)).max()) < UNCHANGED:
+        by_rest = _difference(luma, self._anchor)
+        if float(by_rest.max()) < UNCHANGED:
+            self._motion = AT_REST
             return None
         flow, exposed = self._flow(self._anchor, luma)
         moved = flow.shift.any(axis=0)
@@ -82,46 +107,95 @@ class FlowTracker:
         return flow if moved.any() or flow.is_cut else None
 
     def _luma(self, rgb: Rgb) -> Luma:
-        grid = cv2.resize(rgb, self._grid, interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.GaussianBlur(cv2.cvtColor(grid, cv2.COLOR_RGB2GRAY).astype(np.float32), (3, 3), 0))
+        gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        while gray.shape[0] >= 2 * self._grid[1] and gray.shape[1] >= 2 * self._grid[0]:  # halves cost a tenth of any area
+            gray = cv2.resize(gray, (gray.shape[1] // 2, gray.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        grid = cv2.resize(gray, self._grid, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.GaussianBlur(grid.astype(np.float32), (3, 3), 0))
 
     def _flow(self, anchor: Luma, luma: Luma) -> tuple[Flow, Luma]:
         """The flow, and the anchor in the exposure of `luma`."""
-        local = self._local(anchor, luma)
-        dominant, anchor = self._dominant.fit(anchor, luma, local)
-        by_rest, by_dominant, by_own = (self._unexplained(anchor, luma, shift) for shift in (0 * local, dominant, local))
-        if by_dominant.mean() > BETTER * by_rest.mean():
-            dominant, by_dominant = 0 * local, by_rest
-        dead_zone = DEAD_ZONE_PX * self._scale
-        own = _is_better(by_own, by_dominant) & (_largest(local - dominant) >= dead_zone)
-        if _largest(dominant).max() < dead_zone:
-            dominant = 0 * local
-        shift = np.where(own, local, dominant) / np.float32(self._scale)
-        return Flow(shift.astype(np.float32), np.where(own, by_own, by_dominant) < UNSEEN), anchor
+        found = self._dominated(anchor, luma, self._motion)
+        puzzle, local = _puzzle(found), None
+        if puzzle is not None and found.left[puzzle].size > MOST * found.left.size:
+            local = self._patches(anchor, luma)
+            found = self._dominated(anchor, luma, self._dominant.of(local))
+            puzzle = _puzzle(found)
+        shift, left = self._moving(found.shift), found.left
+        if puzzle is not None:
+            if local is None:
+                local = found.shift.copy()
+                local[:, *puzzle] = self._patches(anchor[puzzle], luma[puzzle])
+            shift, left = self._with_own(found, luma, local)
+        return Flow((shift / np.float32(self._scale)).astype(np.float32), left < UNSEEN), found.exposed
 
-    def _local(self, anchor: Luma, luma: Luma) -> Field:
-        flow = np.zeros((*anchor.shape, 2), np.float32)
-        self._dis.calc(anchor.clip(0, 255).astype(np.uint8), luma.astype(np.uint8), flow)
+    def _dominated(self, anchor: Luma, luma: Luma, start: Field) -> Explained:
+        """The dominant motion near `start` [2,3], or rest where that is as good."""
+        fit = self._dominant.fit(anchor, luma, start)
+        by_rest, by_fit = _difference(luma, fit.exposed), self._unexplained(fit.exposed, luma, fit.flow)
+        if by_fit.mean() > BETTER * by_rest.mean():
+            self._motion = AT_REST
+            return Explained(self._rest, by_rest, fit.exposed)
+        self._motion = fit.motion
+        return Explained(fit.flow, by_fit, fit.exposed)
+
+    def _with_own(self, found: Explained, luma: Luma, local: Field) -> tuple[Field, Luma]:
+        """The shift and what it leaves, where points may move as in `local` [2,h,w]."""
+        by_own = self._unexplained(found.exposed, luma, local)
+        own = _is_better(by_own, found.left) & (_largest(local - found.shift) >= self._dead_zone)
+        return np.where(own, local, self._moving(found.shift)), np.where(own, by_own, found.left)
+
+    def _moving(self, dominant: Field) -> Field:
+        return dominant if _largest(dominant).max() >= self._dead_zone else self._rest
+
+    def _patches(self, anchor: Luma, luma: Luma) -> Field:
+        before, now = (np.ascontiguousarray(one.clip(0, 255), np.uint8) for one in (anchor, luma))
+        flow = np.zeros((*before.shape, 2), np.float32)
+        self._dis.calc(before, now, flow)
         return np.ascontiguousarray(np.moveaxis(flow, 2, 0))
 
     def _unexplained(self, anchor: Luma, luma: Luma, shift: Field) -> Luma:
         """[h,w]: the mean difference that `shift` leaves."""
         x, y = self._columns + shift[0], self._rows + shift[1]
-        return _mean(np.abs(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) - anchor))
+        compensated = np.asarray(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+        return _difference(compensated, anchor)
+
+
+def _puzzle(found: Explained) -> Box | None:
+    """Where motions of their own could explain what the dominant one left, with room to look for them; often nowhere."""
+    across, down = gradient(found.exposed)
+    slopes = _mean(np.abs(across) + np.abs(down))
+    unclear = (found.left > MARGIN + PUZZLING * _noise(found.left) + OWN * slopes).astype(np.uint8)
+    if found.shift.any():  # along the edges the picture leaves, and nothing explains that
+        edge = math.ceil(float(_largest(found.shift).max())) + NEIGHBOURHOOD[0] // 2
+        for beside in (unclear, unclear.T):
+            beside[:edge] = beside[-edge:] = 0
+    x, y, width, height = cv2.boundingRect(cv2.morphologyEx(unclear, cv2.MORPH_OPEN, SPECK))
+    if width == 0:
+        return None
+    return slice(max(0, y - ROOM), y + height + ROOM), slice(max(0, x - ROOM), x + width + ROOM)
 
 
 def _is_better(by_own: Luma, by_dominant: Luma) -> NDArray[np.bool_]:
     """[h,w]: whether a motion of its own explains a point, or what surrounds it, better than the dominant motion does."""
-    noise = float(np.median(by_dominant[::4, ::4]))
-    evident = ((by_own < BETTER * by_dominant) & (by_own < by_dominant - MARGIN - noise)).astype(np.uint8)
+    better = (by_own < BETTER * by_dominant) & (by_own < by_dominant - MARGIN - _noise(by_dominant))
     # A speck is chance; and around what is evident, smooth parts of the same object show nothing themselves.
-    evident = np.asarray(cv2.morphologyEx(evident, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
+    evident = np.asarray(cv2.morphologyEx(better.astype(np.uint8), cv2.MORPH_OPEN, SPECK), np.uint8)
     return np.asarray(cv2.dilate(evident, np.ones(NEIGHBOURHOOD, np.uint8))) > 0
+
+
+def _noise(left: Luma) -> float:
+    return float(np.median(left[::4, ::4]))
 
 
 def _largest(shift: Field) -> Luma:
     """[h,w]: the larger of |dx| and |dy|."""
     return np.asarray(np.maximum(np.abs(shift[0]), np.abs(shift[1])))
+
+
+def _difference(some: Luma, other: Luma) -> Luma:
+    """[h,w]: the mean difference of neighbourhoods."""
+    return _mean(np.asarray(cv2.absdiff(some, other), np.float32))
 
 
 def _mean(values: Luma) -> Luma:

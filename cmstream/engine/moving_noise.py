@@ -12,8 +12,23 @@ from torch import Tensor
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
 from cmstream.core.params import FOLLOW
-from cmstream.engine.flow import FlowTracker
+from cmstream.engine.flow import Flow, FlowTracker
 from cmstream.engine.noise_places import NoisePlaces
+
+
+class Places:
+    """Where the noise of a frame comes from; made anew whenever that changes."""
+
+    def __init__(self, index: Tensor) -> None:
+        self.index = index
+        """[H·W] int32 on the device, see `NoisePlaces`."""
+        self._last: tuple[Tensor, Tensor] | None = None
+
+    def carry(self, field: Tensor) -> Tensor:
+        """The field [3,H,W] with every value at its place. Do not write to it: it is kept while the picture rests."""
+        if self._last is None or self._last[0] is not field:
+            self._last = field, field.flatten(1).index_select(1, self.index).view_as(field)
+        return self._last[1]
 
 
 class FollowedStream:
@@ -25,19 +40,23 @@ class FollowedStream:
         self._device = device
         self._tracker = FlowTracker(*picture_px)
         self._places = NoisePlaces(*noise_px)
-        self._index: Tensor | None = None
+        self._now: Places | None = None
 
-    def places(self, rgb: Rgb) -> Tensor | None:
-        """[H·W] int32 on the device, see `NoisePlaces`, for the next frame; None while it is the seed's own field."""
+    def places(self, rgb: Rgb) -> Places | None:
+        """Those of the next frame; None while it is the seed's own field."""
         flow = self._tracker.track(rgb)
-        if flow is None:
-            return self._index
+        if flow is not None:
+            self._now = self._moved(flow)
+        return self._now
+
+    def _moved(self, flow: Flow) -> Places | None:
         if flow.is_cut:
-            self._places, self._index = NoisePlaces(*self.noise_px), None
+            self._places = NoisePlaces(*self.noise_px)
             return None
+        before = self._places.places
         self._places.move(flow, self.picture_px)
-        self._index = self._uploaded(torch.from_numpy(self._places.places))
-        return self._index
+        after = self._places.places
+        return self._now if after is before else Places(self._uploaded(torch.from_numpy(after)))
 
     def _uploaded(self, index: Tensor) -> Tensor:
         if self._device.type == "cuda":
@@ -55,7 +74,7 @@ class MovingNoise:
     def __repr__(self) -> str:
         return f"<MovingNoise of {len(self._streams)} streams on {self._device}>"
 
-    def places(self, stream_id: int, look: Look, rgb: Rgb, noise_px: tuple[int, int]) -> Tensor | None:
+    def places(self, stream_id: int, look: Look, rgb: Rgb, noise_px: tuple[int, int]) -> Places | None:
         """Where the noise of the stream's next frame comes from, for `carried`. `rgb` has the working size.
 
         A look that keeps the noise fixed, or another size, forgets what was followed.
@@ -74,6 +93,6 @@ class MovingNoise:
         self._streams.pop(stream_id, None)
 
 
-def carried(field: Tensor, places: Tensor | None) -> Tensor:
+def carried(field: Tensor, places: Places | None) -> Tensor:
     """The field [3,H,W] with every value at its place; the field itself where `places` is None."""
-    return field if places is None else field.flatten(1).index_select(1, places).view_as(field)
+    return field if places is None else places.carry(field)

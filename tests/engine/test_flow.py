@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cmstream.core.frame import Rgb
-from cmstream.engine.flow import Flow, FlowTracker
+from cmstream.engine.flow import Field, Flow, FlowTracker, Luma
 from tests.engine.clips import SIDE_PX, another_scene, camera, object_before_a_wall, with_noise
 
 
@@ -72,3 +72,19 @@ def test_every_working_size_can_be_followed(width_px: int, height_px: int) -> No
     for _ in range(3):
         flow = tracker.track(random.integers(0, 256, (height_px, width_px, 3), np.uint8))
         assert flow is None or np.isfinite(flow.shift).all()
+
+
+def test_patches_are_matched_only_around_what_the_camera_s_motion_leaves_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    matched: list[tuple[int, ...]] = []
+    patches = FlowTracker._patches
+
+    def counted(tracker: FlowTracker, anchor: Luma, luma: Luma) -> Field:
+        matched.append(anchor.shape)
+        return patches(tracker, anchor, luma)
+
+    monkeypatch.setattr(FlowTracker, "_patches", counted)
+    assert len(followed(camera(10, pan_px=1.5))) == 9
+    assert matched == []
+    followed(object_before_a_wall(4, step_px=(3.0, 1.0), radius_px=20))
+    assert len(matched) == 3
+    assert all(height * width < 96 * 96 / 2 for height, width in matched)

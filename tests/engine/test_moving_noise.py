@@ -58,6 +58,16 @@ def test_a_slow_pan_moves_the_field_as_far_as_the_picture() -> None:
     assert np.corrcoef(inside.flatten(), before.flatten())[0, 1] > 0.9
 
 
+def test_while_the_picture_rests_its_noise_is_carried_once_and_another_seed_s_anew() -> None:
+    moving, bank = MovingNoise(CPU), NoiseBank(CPU)
+    for frame in camera(6, pan_px=3):
+        places = moving.places(1, FOLLOWING, frame, NOISE_PX)
+    resting = moving.places(1, FOLLOWING, frame, NOISE_PX)
+    one, other = (bank.mixed(((seed, 1.0),), *NOISE_PX) for seed in (1, 2))
+    assert carried(one, places) is carried(one, resting)
+    assert not torch.equal(carried(one, places), carried(other, places))
+
+
 def test_a_still_camera_with_its_sensor_s_noise_never_moves_the_field(engine: CpuEngine) -> None:
     frames = camera(30)
     assert same(painted(engine, frames, FOLLOWING, 1), painted(engine, frames, RESTING, 2))

@@ -78,6 +78,17 @@ def test_padding_moves_along_with_the_edge_beside_it() -> None:
     assert whole[100, SIDE_PX + 8] == (100 + 3) * (SIDE_PX + 16) + SIDE_PX + 8 - 7
 
 
+def test_rows_that_nothing_leaves_or_reaches_keep_their_values_to_the_last_one() -> None:
+    shift = np.zeros((2, GRID, GRID), np.float32)
+    shift[1, 40:50, 20:60] = 5
+    places = places_after([shift] * 3).places.reshape(SIDE_PX, SIDE_PX)
+    own = np.arange(SIDE_PX**2).reshape(SIDE_PX, SIDE_PX)
+    assert (places[:80] == own[:80]).all()
+    assert (places[110:] == own[110:]).all()
+    assert (places[85:100, 45:115] != own[85:100, 45:115]).all()
+    assert (np.sort(places.ravel()) == np.arange(SIDE_PX**2)).all()
+
+
 def test_no_motion_leaves_every_value_where_it_is() -> None:
     places = places_after([np.zeros((2, GRID, GRID), np.float32)] * 3).places
     assert (places == np.arange(SIDE_PX**2)).all()
