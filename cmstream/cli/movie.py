@@ -6,7 +6,7 @@ Blocking, on the calling thread. Memory holds a handful of frames, however long 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from fractions import Fraction
@@ -51,6 +51,27 @@ def movie_info(path: Path) -> MovieInfo:
         turned = first.rotation % 180 != 0
         size = (first.height, first.width) if turned else (first.width, first.height)
         return MovieInfo(*size, _frame_count(stream))
+
+
+def count_frames(path: Path) -> int:
+    """How many there are, by going through the file without decoding it. Raises InvalidInput."""
+    with _open(path) as source:
+        try:
+            return sum(1 for packet in source.demux(source.streams.video[0]) if packet.size)
+        except av.FFmpegError as error:
+            raise InvalidInput(f"{path} is damaged: {error.strerror}") from error
+
+
+def read_frames(path: Path) -> Iterator[Rgb]:
+    """Every frame, upright. Raises InvalidInput where the file is damaged."""
+    with _open(path) as source:
+        read = 0
+        try:
+            for frame in source.decode(source.streams.video[0]):
+                yield _upright(frame)
+                read += 1
+        except av.FFmpegError as error:
+            raise InvalidInput(f"{path} is damaged after frame {read}: {error.strerror}") from error
 
 
 def paint_movie(
@@ -110,9 +131,7 @@ class _Run:
         return self.done
 
     def _take(self, frame: av.VideoFrame) -> None:
-        check_size(frame.width, frame.height)
-        upright = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-        self._waiting.append((self._paint(np.ascontiguousarray(upright)), frame.pts))
+        self._waiting.append((self._paint(_upright(frame)), frame.pts))
         if len(self._waiting) > IN_FLIGHT:
             self._finish_one()
 
@@ -143,6 +162,11 @@ class _Run:
             self.note = f"the sound ({sound.codec_context.name}) does not fit this kind of file and was left out; try .mkv"
             return None
         return self._sink.add_stream_from_template(sound)
+
+
+def _upright(frame: av.VideoFrame) -> Rgb:
+    check_size(frame.width, frame.height)
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90))
 
 
 def _open(path: Path) -> InputContainer:

@@ -17,9 +17,12 @@ MAX_PIXELS = 100_000_000
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """(width, height) as shown, from the header alone. Raises InvalidFrame."""
+    """(width, height) as shown, before a pixel is decoded where the format allows. Raises InvalidFrame."""
     with _open(path) as image:
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF orientations that swap the sides
+        try:
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF orientations that swap the sides
+        except (OSError, SyntaxError, ValueError) as error:  # of a PNG they may stand at the end, where it was cut off
+            raise InvalidFrame(f"{path} is damaged or truncated: {error}") from error
         return (image.height, image.width) if turned else (image.width, image.height)
 
 

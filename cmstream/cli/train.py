@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from cmstream.core.errors import InvalidInput
 
-    from cmstream.training.loop import Report
+if TYPE_CHECKING:
+    from cmstream.training.teacher import Teacher
 
 DEFAULT_MINUTES = 60.0
 
@@ -23,10 +23,23 @@ def train(
         list[str] | None,
         typer.Option(help="A painter to learn; repeat it for several in one model, or say all. [default: oil]"),
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|MODULE:FUNCTION",
+            help="Learn from FOLDER/source and FOLDER/styled, pictures of the same names or two videos; or from a function of"
+            " yours, (src, noise) -> picture, [B,3,H,W] in [-1,1]: this runs your code.",
+        ),
+    ] = None,
+    style_image: Annotated[Path | None, typer.Option(help="Learn the style of this picture.")] = None,
+    style_size: Annotated[
+        int, typer.Option(min=64, max=1024, help="Short side that picture is scaled down to; smaller gives finer strokes.")
+    ] = 256,
     init: Annotated[Path | None, typer.Option(help="A model to start from, so that less training is needed.")] = None,
     objective: Annotated[
-        str, typer.Option(help="consistency, or regression for the baseline it is measured against.")
-    ] = "consistency",
+        str | None,
+        typer.Option(help="consistency, uncoupled (the default for a FOLDER), or regression, the baseline to measure against."),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Train for so long (60 if no --steps either).")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Train for so many steps.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training that was begun in OUT.")] = False,
@@ -35,7 +48,9 @@ def train(
     scenes: Annotated[
         int, typer.Option(min=16, max=1_000_000, help="Scenes to render and paint first (200 MB per 1000).")
     ] = 9216,
-    cache: Annotated[Path, typer.Option(help="Folder of the rendered scenes; made once, used again.")] = Path("training-pairs"),
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of the training pairs; made once, used again. [default: training-pairs]")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: the GPU where there is one.")] = "auto",
     net: Annotated[str, typer.Option(help="s runs in real time on two CPU cores, m wants a GPU.")] = "s",
     batch: Annotated[int, typer.Option(min=2, max=4096, help="Crops per step.")] = 16,
@@ -43,21 +58,27 @@ def train(
 ) -> None:
     """Train a one-step consistency model and write it as safetensors.
 
-    Renders scenes once, trains until the time or the steps are spent, and writes OUT. Stop it at any moment and go on
-    with --resume.
+    Makes training pairs once, trains until the time or the steps are spent, and writes OUT and a contact sheet beside it
+    (OUT with .sheet.jpg). Stop it at any moment and go on with --resume.
+
+    With a FOLDER the noise behind its pictures is unknown: the result is softer and wants several times the training. A
+    function is best a function of its two arguments alone; then it is learned with its noise, as painters are.
     """
+    from cmstream.cli.training_bars import TrainingBars, training_progress
     from cmstream.core.clock import MonotonicClock
     from cmstream.training.painters import PAINTERS
     from cmstream.training.run import Order, Watch
     from cmstream.training.run import train as run_training
 
+    told = _teacher(teacher, style_image, style_size, style)
     if minutes is None and steps is None:
         minutes = DEFAULT_MINUTES
     order = Order(
         out=out,
-        cache=cache,
+        cache=cache or Path("training-pairs" if told is None else f"training-pairs-{told.styles[0]}"),
         objective=objective,
         styles=tuple(PAINTERS) if style == ["all"] else tuple(style or ["oil"]),
+        teacher=told,
         init=init,
         steps=steps,
         minutes=minutes,
@@ -70,35 +91,20 @@ def train(
         learning_rate=learning_rate,
         resume=resume,
     )
-    with _progress() as progress:
-        bars = _Bars(progress)
+    with training_progress() as progress:
+        bars = TrainingBars(progress)
         last = run_training(order, Watch(bars.rendering, bars.training), MonotonicClock())
     if last is None:
         print(f"{out} written; the training was over already")
     else:
-        print(f"{out} written after {last.place.step} steps, {last.psnr_db:.1f} dB on training crops")
+        print(f"{out} written after {last.place.step} steps, {last.psnr_db:.1f} dB on training crops; look at {order.sheet}")
 
 
-def _progress() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+def _teacher(teacher: str | None, style_image: Path | None, style_size: int, style: list[str] | None) -> Teacher | None:
+    from cmstream.cli.teacher import style_image_teacher, teacher_of
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>4.1f} %"))
-    console = Console(stderr=True)
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console)
-
-
-class _Bars:
-    """The two phases as bars, each shown from its first report on."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._rendering = progress.add_task("scenes  ", total=None, visible=False, note="")
-        self._training = progress.add_task("training", total=1.0, visible=False, note="")
-
-    def rendering(self, done: int, total: int) -> None:
-        self._progress.update(self._rendering, total=total, completed=done, visible=True)
-
-    def training(self, report: Report) -> None:
-        note = f"step {report.place.step}  loss {report.loss:.3f}  {report.psnr_db:.1f} dB"
-        self._progress.update(self._training, completed=report.progress, visible=True, note=note)
+    if sum(each is not None for each in (teacher, style_image, style)) > 1:
+        raise InvalidInput("name one of --style, --style-image and --teacher")
+    if style_image is not None:
+        return style_image_teacher(style_image, style_size)
+    return None if teacher is None else teacher_of(teacher)

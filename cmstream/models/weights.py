@@ -7,8 +7,6 @@ Blocking; runs on whatever thread loads or trains a model.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as format_safetensors
 from torch import Tensor
 
+from cmstream.core.atomic import write_atomically
 from cmstream.core.errors import WeightsRejected
 from cmstream.models.config import PainterConfig, format_config, parse_config
 from cmstream.models.painter import ARCHITECTURE, PainterModel, PainterNet
@@ -57,19 +56,7 @@ def read_tensors(path: Path) -> TensorFile:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write atomically: a reader sees the old file or the new one, and a crash leaves the old one."""
     content = format_safetensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, dict(metadata))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files private; weights are meant to be read by whoever may read the folder.
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(path, content)
 
 
 def save_painter(path: Path, config: PainterConfig, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:

@@ -1,12 +1,8 @@
-"""Training pairs (scene, noise, painting), rendered once into a folder and then read from memory-mapped files.
-
-The painting is of the scene without sensor noise and compression, the scene that the network sees has both: it learns to
-paint what was filmed and not the camera's noise, so that a still camera gives a still picture. Some pairs are two frames
-of a clip, with the noise carried along by the motion and the exact flow between them.
+"""Training pairs (scene, noise, painting), made once into a folder and then read from memory-mapped files.
 
 Painting a scene costs several training steps, and there are more steps than one can afford new scenes: a cache of some
-thousand scenes, cropped at random, trains as well. The same recipe makes the same folder. Files are raw numpy arrays
-written and read by this module only; `recipe.json` says what is in them.
+thousand scenes, cropped at random, trains as well. Who makes them is a `Teacher`; some pairs are two frames of a clip.
+Files are raw numpy arrays laid out and read by this module only; `recipe.json` says what is in them.
 """
 
 from __future__ import annotations
@@ -15,30 +11,25 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from cmstream.core.errors import InvalidInput
-from cmstream.training.motion import carried, film
-from cmstream.training.painters import PAINTERS
-from cmstream.training.scenes import Scenes, Shot, draw_scenes, nearer, shoot
-
-CHUNK = 16
-"""Scenes per rendering batch: as many as stay in a core's cache. Part of the recipe, since chunks are seeded."""
-
-NEAREST = 3.0
-"""Half of the scenes are seen from nearer: they are small, and pictures that are served show a few things large."""
 
 VERSION = 4
 """Raised whenever scenes or painters change, so that an old cache is not mistaken for a new one."""
 
 OnProgress = Callable[[int, int], None]
-"""(done, total) after each step of something long."""
+"""(done, total) before and after each step of something long."""
+
+Arrays = Mapping[str, np.ndarray]
+"""The columns of `Pairs` by name, to be filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +50,8 @@ class Recipe:
     device: str = "cpu"
     """The kind of device they are rendered on, "cpu" or "cuda": its generators draw other numbers from the same seed."""
     version: int = VERSION
+    teacher: str = ""
+    """The fingerprint of who painted them; empty for this project's own painters, who are known by the version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +116,9 @@ class Pairs:
             flow = torch.from_numpy(cut(self.flows, chosen).astype(np.float32))
             motion = Motion(flow, torch.from_numpy(cut(self.seen, chosen).astype(np.float32))[:, None])
         return Batch(
-            _floats(cut(self.scenes, rows)),
+            floats(cut(self.scenes, rows)),
             torch.from_numpy(cut(self.noise, rows).astype(np.float32)),
-            _floats(cut(self.paintings, rows)),
+            floats(cut(self.paintings, rows)),
             torch.from_numpy(self.styles[rows]),
             torch.from_numpy(self.stroke_scales[rows]),
             motion,
@@ -133,17 +126,24 @@ class Pairs:
 
     def sigma_data(self) -> float:
         """The standard deviation of the paintings' values, from at most 1024 of them."""
-        return float(_floats(np.asarray(self.paintings[:1024])).std())
+        return float(floats(np.asarray(self.paintings[:1024])).std())
 
 
-def prepare_pairs(folder: Path, recipe: Recipe, on_progress: OnProgress) -> Pairs:
-    """Open `folder` if it holds `recipe`, else render it there. Raises InvalidInput when it holds something else."""
+def prepare_pairs(folder: Path, recipe: Recipe, fill: Callable[[Arrays], None]) -> Pairs:
+    """Open `folder` if it holds `recipe`, else have it filled. Raises InvalidInput when it holds something else.
+
+    An exception leaves nothing behind. Raises OSError before any work is done where the disk has no room for them all.
+    """
     if folder.exists() and any(folder.iterdir()):
         return open_pairs(folder, recipe)
     folder.parent.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        _render_into(making, recipe, on_progress)
+        arrays = {name: _reserved(making / f"{name}.npy", dtype, _shape(name, recipe)) for name, dtype in _ARRAYS.items()}
+        fill(arrays)
+        for array in arrays.values():
+            array.flush()
+        (making / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))
         os.replace(making, folder)
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
@@ -162,10 +162,13 @@ def open_pairs(folder: Path, recipe: Recipe) -> Pairs:
         ) from error
     if found != json.loads(json.dumps(asdict(recipe))):
         raise InvalidInput(f"{folder} holds other training pairs ({found}); delete it or choose another --cache")
+    for name, array in zip(_ARRAYS, arrays, strict=True):
+        if array.shape != _shape(name, recipe):
+            raise InvalidInput(f"{folder} is damaged: {name}.npy has shape {array.shape}; delete it or choose another --cache")
     return Pairs(recipe, *arrays)
 
 
-_ARRAYS = {
+_ARRAYS: Mapping[str, type[np.generic]] = {
     "scenes": np.uint8,
     "noise": np.float16,
     "paintings": np.uint8,
@@ -176,7 +179,7 @@ _ARRAYS = {
 }
 
 
-def _render_into(folder: Path, recipe: Recipe, on_progress: OnProgress) -> None:
+def _shape(name: str, recipe: Recipe) -> tuple[int, ...]:
     rows, side_px = recipe.count + 2 * recipe.clips, recipe.size_px
     clips = max(1, recipe.clips)  # an empty array cannot be mapped
     shapes = {
@@ -185,100 +188,22 @@ def _render_into(folder: Path, recipe: Recipe, on_progress: OnProgress) -> None:
         "flows": (clips, 2, side_px, side_px),
         "seen": (clips, side_px, side_px),
     }
-    maps = {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shapes.get(name, (rows, 3, side_px, side_px)))
-        for name, dtype in _ARRAYS.items()
-    }
-    for start in range(0, recipe.count, CHUNK):
-        stop = min(start + CHUNK, recipe.count)
-        for name, values in _singles(recipe, start // CHUNK).items():
-            maps[name][start:stop] = values[: stop - start]
-        on_progress(stop, rows)
-    for start in range(0, recipe.clips, CHUNK // 2):
-        stop = min(start + CHUNK // 2, recipe.clips)
-        for name, values in _clips(recipe, start // (CHUNK // 2)).items():
-            first, length = (
-                (start, stop - start) if name in ("flows", "seen") else (recipe.count + 2 * start, 2 * (stop - start))
-            )
-            maps[name][first : first + length] = values[:length]
-        on_progress(recipe.count + 2 * stop, rows)
-    for array in maps.values():
-        array.flush()
-    (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))
+    return shapes.get(name, (rows, 3, side_px, side_px))
 
 
-@torch.inference_mode()
-def _singles(recipe: Recipe, index: int) -> dict[str, np.ndarray]:
-    """Chunk `index` of the single scenes; seeded by recipe and index, so chunks may be made in any order."""
-    generator, scenes = _start(recipe, 2 * index, CHUNK)
-    shot = shoot(scenes, recipe.size_px, generator)
-    noise = torch.randn(shot.taken.shape, generator=generator, device=generator.device)
-    return _painted(recipe, index, shot, noise)
+def _reserved(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    # A mapped file is sparse, and a page that the disk has no room for kills the process without a word.
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    return array
 
 
-@torch.inference_mode()
-def _clips(recipe: Recipe, index: int) -> dict[str, np.ndarray]:
-    """Chunk `index` of the clips, CHUNK/2 of two frames."""
-    generator, scenes = _start(recipe, 2 * index + 1, CHUNK // 2)
-    clip = film(scenes, recipe.size_px, generator)
-    noise = torch.randn(clip.before.taken.shape, generator=generator, device=generator.device)
-    later = carried(noise, clip.flow_px, clip.seen, generator)
-    taken, clean = ([getattr(shot, name) for shot in (clip.before, clip.after)] for name in ("taken", "clean"))
-    both = Shot(_alternating(*taken), _alternating(*clean), clip.before.owner)
-    painted = _painted(recipe, index, both, _alternating(noise, later))
-    return painted | {"flows": clip.flow_px.half().cpu().numpy(), "seen": clip.seen.byte().cpu().numpy()}
-
-
-def _start(recipe: Recipe, number: int, count: int) -> tuple[Generator, Scenes]:
-    """A chunk's generator and its scenes; those of every second round of styles are seen up to `NEAREST` times as large."""
-    generator = Generator(torch.device(recipe.device)).manual_seed(recipe.seed * 1_000_003 + number)
-    layers = int(torch.randint(20, 60, (), generator=generator, device=generator.device))
-    scenes = draw_scenes(count, layers, generator)
-    if number // 2 // len(recipe.styles) % 2 == 0:
-        return generator, scenes
-    octave = float(torch.rand((), generator=generator, device=generator.device))
-    return generator, nearer(scenes, NEAREST**octave, generator)
-
-
-def _alternating(before: Tensor, after: Tensor) -> Tensor:
-    return torch.stack([before, after], 1).flatten(0, 1)
-
-
-def _painted(recipe: Recipe, index: int, shot: Shot, noise: Tensor) -> dict[str, np.ndarray]:
-    """The arrays of a chunk of shots, all in one style and stroke size."""
-    # The painter sees exactly the noise that the files hold, rounding included.
-    noise = noise.half()
-    style, stroke_scale = _look(recipe, index, Generator().manual_seed(recipe.seed * 1_000_003 + 7 * index + 1))
-    painting = torch.zeros_like(shot.clean)
-    for name, weight in zip(recipe.styles, style.tolist(), strict=True):
-        if weight:
-            painting += weight * PAINTERS[name].paint(shot.clean, noise.float(), stroke_scale)
-    count = len(noise)
-    return {
-        "scenes": _bytes(shot.taken),
-        "noise": noise.cpu().numpy(),
-        "paintings": _bytes(painting),
-        "styles": style.expand(count, -1).numpy(),
-        "stroke_scales": np.full(count, stroke_scale, np.float32),
-    }
-
-
-def _look(recipe: Recipe, index: int, generator: Generator) -> tuple[Tensor, float]:
-    """Style weights [S] and stroke scale of chunk `index`: every style in turn, some mixed with another."""
-    count = len(recipe.styles)
-    first = index % count
-    is_mixed, part, is_scaled, octave = torch.rand(4, generator=generator).tolist()
-    other = (first + 1 + int(torch.randint(0, max(1, count - 1), (), generator=generator))) % count
-    style = torch.zeros(count)
-    style[other] = part if count > 1 and is_mixed < recipe.mixed else 0.0
-    style[first] = 1 - style[other]
-    least, greatest = recipe.stroke_scales
-    return style, least * (greatest / least) ** octave if is_scaled < 0.5 else 1.0
-
-
-def _bytes(picture: Tensor) -> np.ndarray:
+def to_bytes(picture: Tensor) -> np.ndarray:
+    """Pictures in [-1,1] as the arrays hold them, uint8."""
     return ((picture + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
 
 
-def _floats(picture: np.ndarray) -> Tensor:
+def floats(picture: np.ndarray) -> Tensor:
+    """The other way."""
     return torch.from_numpy(picture.astype(np.float32)) / 127.5 - 1

@@ -1,4 +1,4 @@
-"""One training from start to file: the pairs, the net, the loop, the export. What `cmstream train` calls."""
+"""One training from start to file: the pairs, the net, the loop, the export, the contact sheet. What `cmstream train` calls."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from typing import Any
 
 import torch
 
+from cmstream.core.atomic import write_atomically
 from cmstream.core.clock import Clock
 from cmstream.core.errors import Conflict, InvalidInput
+from cmstream.core.picture import encode_jpeg
 from cmstream.models.config import PainterConfig
 from cmstream.models.consistency import TrigFlow
 from cmstream.models.weights import load_painter
+from cmstream.training.contact_sheet import contact_sheet
 from cmstream.training.diffusion import Diffusion
 from cmstream.training.loop import Budget, Plan, Report, Training
 from cmstream.training.objective import Consistency, Objective
 from cmstream.training.painters import PAINTERS
-from cmstream.training.pairs import OnProgress, Pairs, Recipe, prepare_pairs
+from cmstream.training.pairs import OnProgress, Pairs, prepare_pairs
 from cmstream.training.rivals import Regression, Uncoupled
+from cmstream.training.studio import Studio
+from cmstream.training.teacher import Teacher
 
 SIGMA_DATA = 0.5
 """Of `oil` paintings of dead leaves: measured 0.497. A constant of the format, so that nets can be compared."""
@@ -33,8 +38,7 @@ NETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """S for two CPU cores, M for any GPU."""
 
-STROKE_SCALES = (0.6, 1.8)
-MIXED = 0.125
+SHEET_QUALITY = 92
 
 DEVICES = ("auto", "cpu", "cuda")
 _OBJECTIVES: Mapping[str, Callable[[TrigFlow], Objective]] = MappingProxyType(
@@ -49,8 +53,12 @@ class Order:
 
     out: Path
     cache: Path
-    objective: str = "consistency"
+    objective: str | None = None
+    """None: consistency, or uncoupled where the teacher does not know the noise of its paintings."""
     styles: tuple[str, ...] = ("oil",)
+    """Of this project's painters."""
+    teacher: Teacher | None = None
+    """Another teacher, in their place."""
     init: Path | None = None
     """A model of the same net to start from; styles it knows keep what it learned of them."""
     steps: int | None = None
@@ -70,6 +78,11 @@ class Order:
         """Where the training's state is kept, beside the model."""
         return self.out.with_suffix(".training.safetensors")
 
+    @property
+    def sheet(self) -> Path:
+        """The contact sheet. Not plain .jpg, which may well be the picture that the style is learned from."""
+        return self.out.with_suffix(".sheet.jpg")
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
@@ -80,7 +93,7 @@ class Watch:
 
 
 def train(order: Order, watch: Watch, clock: Clock) -> Report | None:
-    """Train and write `order.out`; returns the last report, None if the checkpoint was of a finished training.
+    """Train, write `order.out` and `order.sheet`; returns the last report, None if the checkpoint was of a finished training.
 
     Raises InvalidInput for an impossible order, Conflict where it would overwrite a training, WeightsRejected for a
     checkpoint that is not this training's, and TrainingDiverged.
@@ -89,7 +102,9 @@ def train(order: Order, watch: Watch, clock: Clock) -> Report | None:
     _check(order)
     if order.threads:
         torch.set_num_threads(order.threads)
-    pairs = prepare_pairs(order.cache, recipe_of(order), watch.rendering)
+    teacher = order.teacher or Studio(order.styles)
+    recipe = teacher.recipe(order.scenes, order.seed + 1, order.device)
+    pairs = prepare_pairs(order.cache, recipe, lambda arrays: teacher.fill(recipe, arrays, watch.rendering))
     training = build(order, pairs, clock)
     if order.resume:
         training.resume(order.checkpoint)
@@ -103,26 +118,24 @@ def train(order: Order, watch: Watch, clock: Clock) -> Report | None:
 
     training.run(order.checkpoint, on_report)
     training.export(order.out)
+    sheet = contact_sheet(load_painter(order.out), teacher.specimens(torch.device(order.device)))
+    write_atomically(order.sheet, encode_jpeg(sheet, SHEET_QUALITY))
     return last[0] if last else None
-
-
-def recipe_of(order: Order) -> Recipe:
-    """The pairs that `order` is trained on."""
-    mixed = MIXED if len(order.styles) > 1 else 0.0
-    clips = order.scenes * 3 // 16
-    return Recipe(order.styles, STROKE_SCALES, mixed, count=order.scenes, clips=clips, seed=order.seed + 1, device=order.device)
 
 
 def build(order: Order, pairs: Pairs, clock: Clock) -> Training:
     """The training that `order` describes, at its start."""
+    objective = _OBJECTIVES[_objective(order)](TrigFlow(SIGMA_DATA))
     config = PainterConfig(
-        styles=order.styles,
+        styles=pairs.recipe.styles,
         sigma_data=SIGMA_DATA,
         **NETS[order.net],
-        stroke_scales=STROKE_SCALES,
-        uses_noise=order.objective != "regression",
+        stroke_scales=pairs.recipe.stroke_scales,
+        uses_noise=objective.name != "regression",
     )
-    objective = _OBJECTIVES[order.objective](TrigFlow(SIGMA_DATA))
+    if order.teacher is not None:
+        name = order.teacher.styles[0]
+        config = replace(config, name=name, title=name.replace("-", " ").capitalize())
     budget = Budget(steps=order.steps, minutes=order.minutes)
     plan = Plan(budget, seed=order.seed, device=order.device, batch=order.batch, learning_rate=order.learning_rate)
     return Training(config, objective, pairs, plan, clock)
@@ -132,6 +145,11 @@ def _on_device(order: Order) -> Order:
     if order.device != "auto":
         return order
     return replace(order, device="cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _objective(order: Order) -> str:
+    coupled = order.teacher is None or order.teacher.knows_noise
+    return order.objective or ("consistency" if coupled else "uncoupled")
 
 
 def _check(order: Order) -> None:
@@ -149,9 +167,12 @@ def _check(order: Order) -> None:
 
 
 def _check_names(order: Order) -> None:
-    chosen = [("objective", order.objective, OBJECTIVES), ("net", order.net, NETS), ("device", order.device, DEVICES)]
-    for what, name, known in (*chosen, *(("style", style, PAINTERS) for style in order.styles)):
+    chosen = [("objective", _objective(order), OBJECTIVES), ("net", order.net, NETS), ("device", order.device, DEVICES)]
+    styles = () if order.teacher is not None else order.styles
+    for what, name, known in (*chosen, *(("style", style, PAINTERS) for style in styles)):
         if name not in known:
             raise InvalidInput(f"unknown {what} {name[:40]!r}; choose from {', '.join(known)}")
+    if order.teacher is not None and not order.teacher.knows_noise and _objective(order) == "consistency":
+        raise InvalidInput("what drove the strokes of given pictures is unknown; use --objective uncoupled or regression")
     if not order.styles or len(set(order.styles)) != len(order.styles):
         raise InvalidInput("name at least one style, and each only once")

@@ -161,7 +161,7 @@ def test_writing_is_atomic(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cmstream.models.weights.os.fsync", fail)
+    monkeypatch.setattr("cmstream.core.atomic.os.fsync", fail)
     with pytest.raises(OSError, match="No space"):
         write_tensors(good, {"a": torch.zeros(3)}, {})
     assert good.read_bytes() == before

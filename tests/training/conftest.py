@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Generator
 
-from cmstream.training.pairs import Batch, Pairs, Recipe, prepare_pairs
+from cmstream.training.pairs import Batch, Pairs, Recipe
+from tests.training.drawn import painted_pairs
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -29,7 +30,7 @@ def recipe() -> Recipe:
 @pytest.fixture(scope="package")
 def pairs(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, one_thread: None) -> Pairs:
     folder: Path = tmp_path_factory.mktemp("training") / "pairs"
-    return prepare_pairs(folder, recipe, lambda done, total: None)
+    return painted_pairs(folder, recipe)
 
 
 @pytest.fixture
