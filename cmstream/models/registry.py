@@ -38,8 +38,7 @@ class _Embedded:
 
 
 _MODELS = {
-    "painter": _Embedded("Painter", "Apache-2.0", "any CPU or GPU; real time on two CPU cores"),
-    "painter-styles": _Embedded("Painter, nine styles", "Apache-2.0", "any CPU or GPU; real time on two CPU cores"),
+    "painter": _Embedded("Painter, eight styles", "Apache-2.0", "any CPU or GPU; real time on two CPU cores"),
 }
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from cmstream.engine.noise import NoiseBank
-from cmstream.models.registry import embedded_path
+from cmstream.training.baselines import FOLDER
 from cmstream.training.exhibit import photographs
 from cmstream.training.painters import Oil
 from cmstream.training.sharpness import detail_energy
@@ -65,7 +65,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
     source = written(tmp_path_factory.mktemp("gallery") / "photographs")
     bank, oil = NoiseBank(torch.device("cpu")), Oil()
     noise = {seed: bank.mixed(((seed, 1.0),), SIDE_PX, SIDE_PX)[None] for seed in SEEDS}
-    regression = ("--model", str(embedded_path("painter_regression")))
+    regression = ("--model", str(FOLDER / "painter-regression.safetensors"))
     return Gallery(
         {seed: {name: oil.paint(src, noise[seed]) for name, src in photographs(SIDE_PX)} for seed in SEEDS},
         {seed: stylized(source, seed) for seed in SEEDS},

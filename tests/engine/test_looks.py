@@ -25,7 +25,7 @@ PAIRS = [("oil", "ink"), ("watercolour", "neon"), ("comic", "pencil")]
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[CpuEngine]:
-    engine = CpuEngine(load("painter-styles"), dtype="float32", threads=1, warm_up_px=((SIDE_PX, SIDE_PX),))
+    engine = CpuEngine(load("painter"), dtype="float32", threads=1, warm_up_px=((SIDE_PX, SIDE_PX),))
     yield engine
     engine.close()
 

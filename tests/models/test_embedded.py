@@ -1,4 +1,4 @@
-"""The shipped painter of nine styles: its styles, their mixtures, and changes from one to another that do not jump."""
+"""The shipped painter of eight styles: its styles, their mixtures, and changes from one to another that do not jump."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEPS = 12
 
 @pytest.fixture(scope="module")
 def painter() -> PainterModel:
-    model = load("painter-styles")
+    model = load("painter")
     assert isinstance(model, PainterModel)
     return model
 
@@ -40,8 +40,9 @@ def apart(first: Tensor, second: Tensor) -> float:
     return float((first - second).square().mean().sqrt())
 
 
-def test_it_knows_every_painter_of_this_project_and_stroke_sizes(painter: PainterModel) -> None:
-    assert painter.spec.styles == tuple(PAINTERS)
+def test_it_knows_every_painter_of_this_project_but_one_and_stroke_sizes(painter: PainterModel) -> None:
+    # The panes of stained glass are more than so small a net can learn: its card says so.
+    assert painter.spec.styles == tuple(name for name in PAINTERS if name != "stained_glass")
     assert [spec.name for spec in painter.spec.parameters] == ["style", "strength", "seed", "transition_ms", "stroke_scale"]
 
 
