@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -15,7 +16,8 @@ from cmstream.core.look import Look
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput, bucket_for
 from cmstream.engine.build import resolve_device
-from cmstream.engine.cpu import CpuEngine
+from cmstream.engine.candidates import candidates
+from cmstream.engine.cpu import CpuEngine, padded
 from cmstream.models.config import PainterConfig
 from cmstream.models.painter import PainterModel, PainterNet
 
@@ -116,13 +118,26 @@ def test_a_batch_beyond_the_largest_bucket_is_a_caller_s_error() -> None:
     assert bucket_for((1, 2, 4), 3) == 4
 
 
-def test_measuring_precisions_does_not_round_the_weights() -> None:
-    painter = small_painter()
-    before = {name: weights.clone() for name, weights in painter.net.state_dict().items()}
-    engine = CpuEngine(painter, warm_up_px=((64, 48),))
+def test_what_runs_the_frames_is_measured_and_told() -> None:
+    engine = CpuEngine(small_painter(), warm_up_px=((64, 48),))
     engine.close()
-    dtype = getattr(torch, engine.info.precision)
-    assert all((weights == before[name].to(dtype)).all() for name, weights in painter.net.state_dict().items())
+    assert engine.runner.name in {runner.name for runner in candidates(small_painter())}
+    assert engine.info.precision == engine.runner.precision
+    assert engine.runner.name in repr(engine)
+
+
+def test_settings_that_cannot_be_served_leave_no_thread_behind() -> None:
+    with pytest.raises(ConfigurationError, match="float16"):
+        CpuEngine(small_painter(), dtype="float16", runtime="openvino")
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("engine-cpu") and thread.is_alive()]
+
+
+def test_what_pads_a_frame_is_its_last_row_and_column() -> None:
+    rgb = frame(1, 50, 38)
+    whole = padded(rgb, 40, 64)
+    assert (whole[:38, :50] == rgb).all()
+    assert (whole[38:, :50] == rgb[-1]).all()
+    assert (whole[:38, 50:] == rgb[:, -1:]).all()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
