@@ -13,7 +13,7 @@ from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
 from cmstream.engine import candidates as engine_candidates
 from cmstream.engine.candidates import blank, candidates, fastest
-from tests.engine.test_cpu import small_painter
+from tests.engine.painters import small_painter
 
 
 class Paced:

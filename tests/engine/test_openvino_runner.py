@@ -15,11 +15,11 @@ import pytest
 from cmstream.core.errors import ConfigurationError
 from cmstream.engine import candidates as engine_candidates
 from cmstream.engine.candidates import candidates
-from tests.engine.test_cpu import small_painter
+from tests.engine.painters import small_painter
 
 REPORTS = """
 import sys
-from tests.engine.test_cpu import small_painter
+from tests.engine.painters import small_painter
 from cmstream.engine.candidates import candidates
 assert [runner.name for runner in candidates(small_painter(), dtype="float32", runtime="openvino")] == ["OpenVINO float32"]
 assert "openvino" in sys.modules

@@ -10,13 +10,13 @@ from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
 from cmstream.engine.candidates import candidates, reference
 from cmstream.engine.runner import Runner
-from tests.engine.test_cpu import small_painter
+from tests.engine.painters import small_painter
 
 MODEL = small_painter()
 NAMES = ("PyTorch float32", "PyTorch bfloat16", "OpenVINO float32", "OpenVINO bfloat16")
 LOOKS = {
     "one style": Look((("oil", 1.0),), 1.0, ((0, 1.0),)),
-    "half of the strength": Look((("ink", 1.0),), 0.5, ((0, 1.0),)),
+    "a part of the strength": Look((("ink", 1.0),), 0.4, ((0, 1.0),)),
     "a mixture of large strokes": Look((("oil", 0.3), ("ink", 0.7)), 1.0, ((0, 1.0),), 1.8),
 }
 
