@@ -69,9 +69,10 @@ class ServedPainter(nn.Module):
         """Of noise [h,w,48] float32: what it adds at every level."""
         mean = patches.view(*patches.shape[:2], -1, 3).sum(2).permute(2, 0, 1)[None] * (self._hears / PATCH_PX)  # [1,3,h,w]
         terms = []
-        for layer in self.coarse:
-            terms.append(layer(held(mean).to(self.dtype, memory_format=torch.channels_last)).permute(0, 2, 3, 1).contiguous())
-            mean = F.avg_pool2d(mean, 2) * 2
+        for level, layer in enumerate(self.coarse):
+            mean = F.avg_pool2d(mean, 2) * 2 if level else mean
+            term = layer(held(mean).to(self.dtype, memory_format=torch.channels_last))
+            terms.append(term.permute(0, 2, 3, 1).contiguous())
         return tuple(terms)
 
     def forward(self, patches: Tensor, coarse: CoarseNoise, conditions: Conditions) -> Tensor:
