@@ -27,6 +27,7 @@ from cmstream.engine.base import EngineInput, EngineOutput, bucket_for
 from cmstream.engine.candidates import blank, candidates, fastest, use_threads
 from cmstream.engine.moving_noise import MovingNoise, Places, carried
 from cmstream.engine.noise import NoiseBank
+from cmstream.engine.openvino_runner import OpenVinoRunner
 from cmstream.engine.runner import Runner
 from cmstream.engine.step import padded_size
 from cmstream.models.base import Model
@@ -125,6 +126,10 @@ class CpuEngine:
         first_px = padded_size(height_px, width_px, self._model.spec.multiple_px)[::-1]
         chosen = fastest(self._model, found, first_px, self._clock)
         log.info("%s runs in %s on %d threads", self._model.spec.name, chosen.name, threads)
+        if isinstance(chosen, OpenVinoRunner):
+            torch.set_num_threads(
+                1
+            )  # OpenVINO has threads of its own; PyTorch's would spin beside them after every small tensor
         for size_px in sizes_px:
             src, look = blank(self._model, size_px)
             for _ in range(WARM_UP_RUNS):
