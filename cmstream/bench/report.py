@@ -48,9 +48,9 @@ class EngineResult:
 
 @dataclass(frozen=True, slots=True)
 class RunnerResult:
-    """One form of the model on the CPU, or the engine with the form it chose: single frames, bytes in, bytes out.
+    """One form of the model on the CPU, its noise at rest, or the engine: the form it chose, and the noise as it is by default.
 
-    `fps` is 1000 over the median. `psnr_db` is against float32 as the model defines it, None for that one and where all bytes
+    Single frames, bytes in, bytes out. `fps` is 1000 over the median. `psnr_db` is against float32 as the model defines it, None for that one and where all bytes
     are equal.
     """
 
