@@ -50,8 +50,8 @@ class EngineResult:
 class RunnerResult:
     """One form of the model on the CPU, its noise at rest, or the engine: the form it chose, and the noise as it is by default.
 
-    Single frames, bytes in, bytes out. `fps` is 1000 over the median. `psnr_db` is against float32 as the model defines it, None for that one and where all bytes
-    are equal.
+    Single frames, bytes in, bytes out. `fps` is 1000 over the median. `psnr_db` is against float32 as the model defines it,
+    None for that one and where all bytes are equal.
     """
 
     runner: str

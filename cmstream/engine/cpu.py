@@ -14,7 +14,6 @@ from contextlib import suppress
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from cmstream.core.clock import Clock, MonotonicClock
 from cmstream.core.errors import EngineFailed
