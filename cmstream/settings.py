@@ -54,6 +54,9 @@ class EngineSettings(Section):
     model: str = Field("painter", description="Name from `cmstream models`, or the path of a .safetensors file.")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the network.")
+    runtime: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="What runs it on a CPU; auto measures, openvino needs the extra of that name."
+    )
     size_px: int = Field(
         384, ge=64, le=1024, description="Working size: frames are styled at the area of a square of this side, aspect kept."
     )

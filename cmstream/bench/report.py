@@ -47,6 +47,24 @@ class EngineResult:
 
 
 @dataclass(frozen=True, slots=True)
+class RunnerResult:
+    """One form of the model on the CPU, its noise at rest, or the engine: the form it chose, and the noise as it is by default.
+
+    Single frames, bytes in, bytes out. `fps` is 1000 over the median. `psnr_db` is against float32 as the model defines it,
+    None for that one and where all bytes are equal.
+    """
+
+    runner: str
+    threads: int
+    width_px: int
+    height_px: int
+    frames: int
+    fps: float
+    latency_ms: Percentiles
+    psnr_db: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class GrpcResult:
     """Round trips of raw RGB frames over loopback, one in flight: through the server, and through a bare echo of the bytes."""
 
@@ -67,6 +85,7 @@ class Report:
     cmstream: str
     hardware: Hardware
     engine: tuple[EngineResult, ...] = ()
+    runners: tuple[RunnerResult, ...] = ()
     grpc: tuple[GrpcResult, ...] = ()
     schema: int = field(default=SCHEMA)
 

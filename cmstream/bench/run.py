@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import cmstream
 from cmstream.bench.engine_bench import measure_engine
 from cmstream.bench.grpc_bench import measure_grpc
 from cmstream.bench.grpc_servers import MODEL
 from cmstream.bench.hardware import hardware
-from cmstream.bench.report import EngineResult, GrpcResult, Report
+from cmstream.bench.report import EngineResult, GrpcResult, Report, RunnerResult
+from cmstream.bench.runner_bench import measure_runners
 from cmstream.core.clock import MonotonicClock
 from cmstream.engine.build import build_engine
 from cmstream.settings import EngineSettings, Settings
 
 ENGINE_SIDES_PX = (256, 384, 512)
+RUNNER_SIDES_PX = (384, 512)
 GRPC_SIDE_PX = 512
 
 Tell = Callable[[str], None]
@@ -24,8 +26,9 @@ Tell = Callable[[str], None]
 def run_bench(settings: Settings, seconds: float, *, with_grpc: bool, tell: Tell) -> Report:
     """Measure everything; `tell` hears what is being measured. Blocks, with the machine at full load."""
     engine = tuple(_engine_at(settings.engine, side_px, seconds, tell) for side_px in ENGINE_SIDES_PX)
+    runners = tuple(_runners(settings.engine, seconds, tell)) if engine[0].device == "cpu" else ()
     grpc = tuple(_over_grpc(settings, seconds, tell)) if with_grpc else ()
-    return Report(cmstream.__version__, hardware(), engine, grpc)
+    return Report(cmstream.__version__, hardware(), engine, runners, grpc)
 
 
 def _engine_at(settings: EngineSettings, side_px: int, seconds: float, tell: Tell) -> EngineResult:
@@ -37,6 +40,12 @@ def _engine_at(settings: EngineSettings, side_px: int, seconds: float, tell: Tel
         return measure_engine(engine, side_px, seconds, clock)
     finally:
         engine.close()
+
+
+def _runners(settings: EngineSettings, seconds: float, tell: Tell) -> Iterator[RunnerResult]:
+    for side_px in RUNNER_SIDES_PX:
+        tell(f"every form of the model at {side_px}×{side_px}")
+        yield from measure_runners(settings, side_px, seconds, MonotonicClock())
 
 
 def _over_grpc(settings: Settings, seconds: float, tell: Tell) -> list[GrpcResult]:

@@ -12,7 +12,7 @@ from cmstream.cli.serve import Device, ModelName
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cmstream.bench.report import EngineResult, GrpcResult, Percentiles, Report
+    from cmstream.bench.report import EngineResult, GrpcResult, Percentiles, Report, RunnerResult
 
 Row: TypeAlias = tuple[str | float, ...]
 
@@ -24,7 +24,7 @@ def bench(
     model: ModelName = None,
     device: Device = None,
 ) -> None:
-    """Measure this machine: the engine at three sizes, and gRPC against a bare echo."""
+    """Measure this machine: the engine at three sizes, every form of the model on a CPU, and gRPC against a bare echo."""
     import json
 
     from cmstream.bench.run import run_bench
@@ -59,6 +59,13 @@ def _print_tables(report: Report) -> None:
             for one in report.engine
         ]
         console.print(_table(("size", "frames/s", "p50", "p95", "p99", *(f"{stage} p50" for stage in first.stages_ms)), rows))
+    if report.runners:
+        console.print(
+            f"\nForms of the model on {report.runners[0].threads} threads, in turns: ms a frame, bytes in, bytes out; "
+            "PSNR in dB against the first"
+        )
+        forms = [(one.runner, _size(one), one.fps, *_three(one.latency_ms), _psnr(one)) for one in report.runners]
+        console.print(_table(("form", "size", "frames/s", "p50", "p95", "p99", "PSNR"), forms))
     if report.grpc:
         console.print("\ngRPC to another process: raw RGB, one frame in flight, ms a round trip, beside a bare echo")
         trips = [
@@ -67,7 +74,11 @@ def _print_tables(report: Report) -> None:
         console.print(_table(("engine", "p50", "p95", "p99", "echo p50", "ratio"), trips))
 
 
-def _size(result: EngineResult | GrpcResult) -> str:
+def _psnr(result: RunnerResult) -> str | float:
+    return "equal" if result.psnr_db is None else result.psnr_db
+
+
+def _size(result: EngineResult | RunnerResult | GrpcResult) -> str:
     return f"{result.width_px}×{result.height_px}"
 
 

@@ -41,5 +41,13 @@ def build_engine(settings: EngineSettings, clock: Clock) -> Engine:
     warm_up_px = tuple(dict.fromkeys(working_size(*source, settings.size_px) for source in COMMON_SOURCES_PX))
     if device == "cpu":
         batch = settings.batch or 1
-        return CpuEngine(model, dtype=settings.dtype, threads=settings.threads, batch=batch, warm_up_px=warm_up_px, clock=clock)
+        return CpuEngine(
+            model,
+            dtype=settings.dtype,
+            runtime=settings.runtime,
+            threads=settings.threads,
+            batch=batch,
+            warm_up_px=warm_up_px,
+            clock=clock,
+        )
     return CudaEngine(model, device, dtype=settings.dtype, batch=settings.batch or 8, warm_up_px=warm_up_px, clock=clock)

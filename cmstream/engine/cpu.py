@@ -1,49 +1,46 @@
-"""The CPU engine: one thread that resizes, evaluates and converts. Precision is chosen by measuring at warm-up.
+"""The CPU engine: one thread that resizes and runs frames. What runs them is chosen by measuring at warm-up (`candidates`).
 
-Frames run one at a time by default: on two to sixteen cores a single frame already fills them, and a batch would only
-make every stream wait for all.
+Frames run one after another, those of a batch too: on two to sixteen cores a single frame already fills them. So a
+frame's picture never depends on what shares its batch.
 """
 
 from __future__ import annotations
 
-import copy
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from itertools import zip_longest
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from cmstream.core.clock import NS_PER_MS, Clock, MonotonicClock
+from cmstream.core.clock import Clock, MonotonicClock
 from cmstream.core.errors import EngineFailed
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
 from cmstream.core.model_info import ModelInfo
-from cmstream.core.params import default_params, noise_motion_parameter
+from cmstream.core.params import noise_motion_parameter
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput, EngineOutput, bucket_for
+from cmstream.engine.candidates import blank, candidates, fastest, use_threads
 from cmstream.engine.moving_noise import MovingNoise, Places, carried
 from cmstream.engine.noise import NoiseBank
-from cmstream.engine.step import look_rows, padded_size, style_batch
+from cmstream.engine.openvino_runner import OpenVinoRunner
+from cmstream.engine.runner import Runner
+from cmstream.engine.step import padded_size
 from cmstream.models.base import Model
 
 log = logging.getLogger(__name__)
 
 BUCKETS = (1, 2, 4, 8)
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-WARM_UP_RUNS = 4
+WARM_UP_RUNS = 3
 
 
 class CpuEngine:
-    """Runs a model on the CPU. `batch` is its largest bucket, `threads` 0 means every core, `dtype` "auto" measures.
+    """Runs a model on the CPU. `batch` is its largest bucket, `threads` 0 means every core; "auto" measures.
 
-    Building one loads nothing but warms up, which takes a second or two; call it off the event loop.
+    Building one loads nothing but warms up, which takes seconds; call it off the event loop. Raises ConfigurationError.
     """
 
     depth = 1
@@ -53,6 +50,7 @@ class CpuEngine:
         model: Model,
         *,
         dtype: str = "auto",
+        runtime: str = "auto",
         threads: int = 0,
         batch: int = 1,
         warm_up_px: Sequence[tuple[int, int]] = ((384, 384),),
@@ -61,20 +59,20 @@ class CpuEngine:
         self.buckets = tuple(bucket for bucket in BUCKETS if bucket <= max(1, batch))
         self._model = model
         self._clock = clock or MonotonicClock()
-        self._device = torch.device("cpu")
-        self._noise = NoiseBank(self._device)
-        self._moving = MovingNoise(self._device)
+        self._noise = NoiseBank(torch.device("cpu"))
+        self._moving = MovingNoise(torch.device("cpu"))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine-cpu")
-        self._thread.submit(torch.set_num_threads, threads or os.cpu_count() or 1).result()
-        candidates = _candidates() if dtype == "auto" else (DTYPES[dtype],)
-        self._dtype = self._thread.submit(self._warm_up, candidates, tuple(warm_up_px)).result()
+        try:
+            self.runner = self._thread.submit(self._warm_up, dtype, runtime, threads, tuple(warm_up_px)).result()
+        except BaseException:
+            self.close()
+            raise
         spec = model.spec
-        precision = str(self._dtype).removeprefix("torch.")
         parameters = (*spec.parameters, noise_motion_parameter())
-        self.info = ModelInfo(spec.name, spec.title, spec.licence, spec.styles, parameters, "cpu", precision)
+        self.info = ModelInfo(spec.name, spec.title, spec.licence, spec.styles, parameters, "cpu", self.runner.precision)
 
     def __repr__(self) -> str:
-        return f"<CpuEngine {self.info.name} {self.info.precision}, buckets {self.buckets}>"
+        return f"<CpuEngine {self.info.name} {self.runner.name}, buckets {self.buckets}>"
 
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
         """See `Engine`."""
@@ -96,51 +94,46 @@ class CpuEngine:
             raise EngineFailed(f"the CPU engine failed on a batch of {len(batch)}: {error}") from error
 
     def _evaluate(self, batch: tuple[EngineInput, ...]) -> list[EngineOutput]:
-        bucket = bucket_for(self.buckets, len(batch))
-        rows = [*batch, *(batch[-1:] * (bucket - len(batch)))]  # padded rows are computed and thrown away
-        sources = np.stack([resized(one.rgb, one.width_px, one.height_px) for one in rows])
+        bucket_for(self.buckets, len(batch))
+        sources = [resized(one.rgb, one.width_px, one.height_px) for one in batch]
         uploaded_ns = self._clock.now_ns()
-        noise_px = padded_size(sources.shape[1], sources.shape[2], self._model.spec.multiple_px)
-        pictures = zip(batch, sources, strict=False)  # not the padded rows: they would move a stream twice
-        places = [self._moving.places(one.stream_id, one.look, rgb, noise_px) for one, rgb in pictures]
-        styled = self._style(self._model, sources, [one.look for one in rows], places)
+        styled = [
+            self._style(self.runner, src, one.look, self._places(one, src)) for src, one in zip(sources, batch, strict=True)
+        ]
         done_ns = self._clock.now_ns()
         marks = ((Stage.H2D, uploaded_ns), (Stage.INFER, done_ns), (Stage.D2H, done_ns))
-        return [EngineOutput(styled[row], marks) for row in range(len(batch))]
+        return [EngineOutput(rgb, marks) for rgb in styled]
 
-    def _style(self, model: Model, sources: NDArray[np.uint8], looks: list[Look], places: Sequence[Places | None] = ()) -> Rgb:
-        """Rows beyond `places` take the seed's own noise."""
-        height_px, width_px = padded_size(sources.shape[1], sources.shape[2], model.spec.multiple_px)
-        noise = [self._noise.mixed(look.seeds, height_px, width_px) for look in looks]
-        with torch.inference_mode():
-            styled = style_batch(
-                model,
-                torch.from_numpy(sources),
-                _stacked([carried(field, place) for field, place in zip_longest(noise, places)]),
-                look_rows(looks, model.spec.styles),
-            )
-        rgb: Rgb = styled.numpy()
-        return rgb
+    def _places(self, one: EngineInput, src: Rgb) -> Places | None:
+        return self._moving.places(one.stream_id, one.look, src, self._noise_px(src))
 
-    def _warm_up(self, candidates: tuple[torch.dtype, ...], sizes_px: tuple[tuple[int, int], ...]) -> torch.dtype:
-        """Run every size in every bucket (first runs of a shape are many times slower); keep the fastest precision."""
-        took_ms = {dtype: self._measure(dtype, sizes_px[0]) for dtype in candidates} if len(candidates) > 1 else {}
-        best = min(took_ms, key=lambda dtype: took_ms[dtype]) if took_ms else candidates[0]
-        log.info("precision %s (%s)", best, ", ".join(f"{dtype} {ms:.1f} ms" for dtype, ms in took_ms.items()) or "as set")
-        self._model.to(self._device, best)
+    def _noise_px(self, src: Rgb) -> tuple[int, int]:
+        return padded_size(src.shape[0], src.shape[1], self._model.spec.multiple_px)
+
+    def _style(self, runner: Runner, src: Rgb, look: Look, places: Places | None = None) -> Rgb:
+        """`places` None takes the seed's own noise."""
+        size_px = self._noise_px(src)
+        noise = carried(self._noise.mixed(look.seeds, *size_px), places)
+        styled = runner.style(padded(src, *size_px), noise, look)
+        return styled if size_px == src.shape[:2] else np.ascontiguousarray(styled[: src.shape[0], : src.shape[1]])
+
+    def _warm_up(self, dtype: str, runtime: str, threads: int, sizes_px: tuple[tuple[int, int], ...]) -> Runner:
+        """Choose, then run every size: first runs of a shape are many times slower."""
+        threads = use_threads(threads)
+        found = candidates(self._model, dtype=dtype, runtime=runtime, threads=threads)
+        width_px, height_px = sizes_px[0]
+        first_px = padded_size(height_px, width_px, self._model.spec.multiple_px)[::-1]
+        chosen = fastest(self._model, found, first_px, self._clock)
+        log.info("%s runs in %s on %d threads", self._model.spec.name, chosen.name, threads)
+        if isinstance(chosen, OpenVinoRunner):
+            torch.set_num_threads(
+                1
+            )  # OpenVINO has threads of its own; PyTorch's would spin beside them after every small tensor
         for size_px in sizes_px:
-            for bucket in self.buckets:
-                self._style(self._model, *_blank(size_px, bucket, self._model))
-        return best
-
-    def _measure(self, dtype: torch.dtype, size_px: tuple[int, int]) -> float:
-        trial = copy.deepcopy(self._model).to(self._device, dtype)  # a copy: rounding the weights there and back loses digits
-        took_ns = []
-        for _ in range(WARM_UP_RUNS):
-            start_ns = self._clock.now_ns()
-            self._style(trial, *_blank(size_px, 1, trial))
-            took_ns.append(self._clock.now_ns() - start_ns)
-        return min(took_ns) / NS_PER_MS
+            src, look = blank(self._model, size_px)
+            for _ in range(WARM_UP_RUNS):
+                self._style(chosen, src, look)
+        return chosen
 
 
 def resized(rgb: Rgb, width_px: int, height_px: int) -> Rgb:
@@ -152,18 +145,9 @@ def resized(rgb: Rgb, width_px: int, height_px: int) -> Rgb:
     return np.asarray(cv2.resize(rgb, (width_px, height_px), interpolation=how), dtype=np.uint8)
 
 
-def _candidates() -> tuple[torch.dtype, ...]:
-    """bfloat16 first where the CPU computes in it; elsewhere it is emulated and only slower."""
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return (torch.bfloat16, torch.float32) if native else (torch.float32,)
-
-
-def _stacked(fields: list[Tensor]) -> Tensor:
-    return fields[0][None] if len(fields) == 1 else torch.stack(fields)  # a copy of one takes a third of a millisecond
-
-
-def _blank(size_px: tuple[int, int], bucket: int, model: Model) -> tuple[NDArray[np.uint8], list[Look]]:
-    width_px, height_px = size_px
-    params = default_params(model.spec.parameters)
-    look = Look(params.style, 1.0, ((0, 1.0),))
-    return np.full((bucket, height_px, width_px, 3), 127, np.uint8), [look] * bucket
+def padded(rgb: Rgb, height_px: int, width_px: int) -> Rgb:
+    """`rgb` with its last row and column repeated up to the size."""
+    below_px, right_px = height_px - rgb.shape[0], width_px - rgb.shape[1]
+    if below_px == right_px == 0:
+        return rgb
+    return np.asarray(cv2.copyMakeBorder(rgb, 0, below_px, 0, right_px, cv2.BORDER_REPLICATE), dtype=np.uint8)

@@ -25,7 +25,8 @@ from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import default_params, noise_motion_parameter
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput, EngineOutput, bucket_for
-from cmstream.engine.cpu import BUCKETS, DTYPES, resized
+from cmstream.engine.candidates import DTYPES
+from cmstream.engine.cpu import BUCKETS, resized
 from cmstream.engine.moving_noise import MovingNoise, carried
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.step import look_rows, padded_size, style_batch

@@ -20,6 +20,8 @@ from cmstream.models.consistency import TrigFlow
 
 ARCHITECTURE = "cmstream-painter-3"
 TIME_FEATURES = 16
+EPSILON = 1e-4
+"""Added to the mean square that blocks divide by."""
 COARSE_RANGE = 3.0
 """Means of noise are held within about so many standard deviations; means of a picture would be many times that."""
 
@@ -38,7 +40,7 @@ class GatedBlock(nn.Module):
                 nn.init.zeros_(weights)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        normalised = x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-4)
+        normalised = x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPSILON)
         value, gate = self.halves(normalised).chunk(2, 1)
         product: Tensor = self.mix(value * (gate + self.modulation(condition)[:, :, None, None]))
         return x + product
@@ -89,7 +91,7 @@ class PainterNet(nn.Module):
         mean = F.avg_pool2d(noisy, PATCH_PX) * PATCH_PX
         skips: list[Tensor] = []
         for level, blocks in enumerate(self.down):
-            x = x + self.coarse[level](COARSE_RANGE * torch.tanh(mean / COARSE_RANGE))
+            x = x + self.coarse[level](held(mean))
             x = _through(blocks, x, condition)
             if level < len(self.shrink):
                 skips.append(x)
@@ -100,6 +102,11 @@ class PainterNet(nn.Module):
             x = _through(self.up[level], x, condition)
         past = self.bypass(patches * (1 + self.bypass_gain(condition)[:, :, None, None]))
         return F.pixel_shuffle(self.exit(x) + past, PATCH_PX)
+
+
+def held(mean: Tensor) -> Tensor:
+    """A mean of noise as `PainterNet.coarse` takes it."""
+    return COARSE_RANGE * torch.tanh(mean / COARSE_RANGE)
 
 
 def in_channels_last(net: PainterNet) -> PainterNet:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cmstream.bench import run
-from cmstream.bench.report import EngineResult, GrpcResult, Hardware, Percentiles, Report
+from cmstream.bench.report import EngineResult, GrpcResult, Hardware, Percentiles, Report, RunnerResult
 from cmstream.settings import Settings
 
 Cmstream = Callable[..., Any]
@@ -18,6 +18,10 @@ REPORT = Report(
     "9.9.9",
     Hardware("Test CPU", 2, (), "2.13.0", "3.11.7"),
     (EngineResult("painter", "cpu", "bfloat16", 384, 384, 40, 1, 25.25, MS, {"h2d": MS, "infer": MS}),),
+    (
+        RunnerResult("PyTorch bfloat16", 2, 512, 512, 40, 31.25, MS, 53.75),
+        RunnerResult("reference", 2, 512, 512, 40, 8.5, MS, None),
+    ),
     (GrpcResult("fake", 512, 512, 100, MS, Percentiles(1.25, 2.0, 3.0), 1.2, {"infer": MS}),),
 )
 
@@ -48,6 +52,8 @@ def test_the_tables_name_the_machine_and_show_every_figure(cmstream: Cmstream) -
     lines = [" ".join(line.split()) for line in cmstream("bench").out.splitlines()]
     assert "Test CPU, 2 cores" in lines
     assert "384×384 25.25 1.5 2.5 3.5 1.5 1.5" in lines
+    assert "PyTorch bfloat16 512×512 31.25 1.5 2.5 3.5 53.75" in lines
+    assert "reference 512×512 8.5 1.5 2.5 3.5 equal" in lines
     assert "fake 512×512 1.5 2.5 3.5 1.25 1.2" in lines
 
 

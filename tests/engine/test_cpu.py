@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -15,24 +16,16 @@ from cmstream.core.look import Look
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput, bucket_for
 from cmstream.engine.build import resolve_device
-from cmstream.engine.cpu import CpuEngine
-from cmstream.models.config import PainterConfig
-from cmstream.models.painter import PainterModel, PainterNet
-
-
-def small_painter() -> PainterModel:
-    config = PainterConfig(("oil", "ink"), 0.5, channels=(8, 12), blocks=(1, 1), embedding=8, stroke_scales=(0.5, 2.0))
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        net = PainterNet(config)
-        for weights in net.parameters():  # trained nets start at zero gates; give every path something to do
-            torch.nn.init.normal_(weights, std=0.1)
-    return PainterModel(config, net)
+from cmstream.engine.candidates import candidates
+from cmstream.engine.cpu import CpuEngine, padded
+from tests.engine.painters import small_painter
 
 
 @pytest.fixture(params=[1, 4], ids=["bucket 1", "buckets to 4"])
 def engine(request: pytest.FixtureRequest) -> Iterator[CpuEngine]:
-    engine = CpuEngine(small_painter(), dtype="float32", batch=request.param, warm_up_px=((64, 48),))
+    engine = CpuEngine(
+        small_painter(), dtype="float32", runtime="torch", threads=1, batch=request.param, warm_up_px=((64, 48),)
+    )
     yield engine
     engine.close()
 
@@ -82,7 +75,7 @@ def test_another_stroke_size_paints_another_picture_and_one_out_of_range_is_held
 
 
 def test_a_batch_of_mixed_looks_gives_each_what_it_gives_alone_at_the_same_bucket() -> None:
-    engine = CpuEngine(small_painter(), dtype="float32", batch=4, warm_up_px=((64, 48),))
+    engine = CpuEngine(small_painter(), dtype="float32", runtime="torch", threads=1, batch=4, warm_up_px=((64, 48),))
     batch = [one(1, OIL, 1), one(2, INK, 2), one(3, MIX, 3), one(4, OIL, 4)]
     together = run(engine, *batch)
     for row, alone in enumerate(batch):
@@ -116,13 +109,26 @@ def test_a_batch_beyond_the_largest_bucket_is_a_caller_s_error() -> None:
     assert bucket_for((1, 2, 4), 3) == 4
 
 
-def test_measuring_precisions_does_not_round_the_weights() -> None:
-    painter = small_painter()
-    before = {name: weights.clone() for name, weights in painter.net.state_dict().items()}
-    engine = CpuEngine(painter, warm_up_px=((64, 48),))
+def test_what_runs_the_frames_is_measured_and_told() -> None:
+    engine = CpuEngine(small_painter(), threads=1, warm_up_px=((64, 48),))
     engine.close()
-    dtype = getattr(torch, engine.info.precision)
-    assert all((weights == before[name].to(dtype)).all() for name, weights in painter.net.state_dict().items())
+    assert engine.runner.name in {runner.name for runner in candidates(small_painter())}
+    assert engine.info.precision == engine.runner.precision
+    assert engine.runner.name in repr(engine)
+
+
+def test_settings_that_cannot_be_served_leave_no_thread_behind() -> None:
+    with pytest.raises(ConfigurationError, match="float16"):
+        CpuEngine(small_painter(), dtype="float16", runtime="openvino")
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("engine-cpu") and thread.is_alive()]
+
+
+def test_what_pads_a_frame_is_its_last_row_and_column() -> None:
+    rgb = frame(1, 50, 38)
+    whole = padded(rgb, 40, 64)
+    assert (whole[:38, :50] == rgb).all()
+    assert (whole[38:, :50] == rgb[-1]).all()
+    assert (whole[:38, 50:] == rgb[:, -1:]).all()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -21,7 +21,7 @@ from cmstream.engine.moving_noise import MovingNoise, carried
 from cmstream.engine.noise import NoiseBank
 from cmstream.models.registry import load
 from tests.engine.clips import SIDE_PX, another_scene, camera, object_before_a_wall
-from tests.engine.test_cpu import small_painter
+from tests.engine.painters import small_painter
 
 CPU = torch.device("cpu")
 NOISE_PX = (SIDE_PX, SIDE_PX)

@@ -1,0 +1,114 @@
+"""A painter in OpenVINO (the extra `openvino`): its compiler fuses what PyTorch runs one by one, and it depends less on
+threads that all run at once. Engine thread only; the one file that imports openvino.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cmstream.core.frame import Rgb
+from cmstream.core.look import Look
+from cmstream.engine.patches import RUN, LaidNoise, LookConditions, in_patches
+from cmstream.models.config import PATCH_PX
+from cmstream.models.served import MIDDLE, ServedPainter
+
+
+def is_installed() -> bool:
+    """Without importing it, which takes a while."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+class FrameNet(nn.Module):
+    """All of one frame as one graph: bytes, noise and conditions in, bytes out. A graph takes its inputs in a row."""
+
+    def __init__(self, net: ServedPainter) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, src: Tensor, noise: Tensor, strength: Tensor, *given: Tensor) -> Tensor:
+        """`src` [H,W,3] uint8, `noise` [H/4,W/4,48], `strength` [1], `given` coarse noise and conditions -> [H,W,3] uint8."""
+        height, width, _ = noise.shape
+        source = src.view(height, PATCH_PX, width, RUN).transpose(1, 2).reshape_as(noise).float() - MIDDLE
+        coarse, conditions = given[: len(self.net.coarse)], given[len(self.net.coarse) :]
+        painted = self.net(torch.cat([noise, source], 2)[None], coarse, conditions)[0].clamp(-MIDDLE, MIDDLE)
+        mixed = (source + strength * (painted - source) + MIDDLE).round().to(torch.uint8)
+        frame: Tensor = mixed.view(height, width, PATCH_PX, RUN).transpose(1, 2).reshape_as(src)
+        return frame
+
+
+def converted(net: ServedPainter, styles: int) -> Any:
+    """The graph of `net` for frames of any size: it takes a second or two, and one serves every precision."""
+    openvino = _openvino()
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    side_px = net.multiple_px
+    with torch.no_grad():
+        noise = in_patches(torch.zeros(side_px, side_px, 3)).flatten(2)
+        given = (*net.coarse_noise(noise), *net.conditions(torch.ones(1, styles) / styles, torch.ones(1)))
+        example = (torch.zeros(side_px, side_px, 3, dtype=torch.uint8), noise, torch.ones(1), *given)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch calls tracing deprecated; it is what OpenVINO reads
+            traced = torch.jit.trace(FrameNet(net).eval(), example, check_trace=False)  # type: ignore[no-untyped-call] # torch's
+            frontend = FrontEndManager().load_by_framework("pytorch")
+            decoder = TorchScriptPythonDecoder(traced, example_input=example)  # read until the conversion ends: keep it
+            graph = frontend.convert(frontend.load(decoder))
+    for port, tensor in zip(graph.inputs, example, strict=True):
+        port.get_node().set_element_type(openvino.Type.u8 if tensor.dtype == torch.uint8 else openvino.Type.f32)
+        port.get_node().set_partial_shape(openvino.PartialShape([-1] * tensor.dim()))
+    graph.validate_nodes_and_infer_types()
+    return graph
+
+
+class OpenVinoRunner:
+    """`converted(net)`, compiled anew for every size in a fraction of a second. `precision` is "float32" or "bfloat16"."""
+
+    def __init__(self, net: ServedPainter, styles: tuple[str, ...], graph: Any, precision: str, threads: int) -> None:
+        self.precision = precision
+        self.name = f"OpenVINO {precision}"
+        self._threads = threads
+        self._conditions = LookConditions(net, styles)
+        self._noise = LaidNoise(net)
+        self._graph = graph
+        self._requests: dict[tuple[int, ...], Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<OpenVinoRunner {self.name}, {self._threads} threads, {len(self._requests)} sizes>"
+
+    def style(self, src: Rgb, noise: Tensor, look: Look) -> Rgb:
+        """See `Runner`."""
+        with torch.inference_mode():
+            patches, coarse = self._noise.of(noise)
+            tensors = (patches, torch.tensor([look.strength]), *coarse, *self._conditions.of(look))
+        inputs = [np.ascontiguousarray(src), *(each.numpy() for each in tensors)]
+        if src.shape not in self._requests:
+            self._requests[src.shape] = self._compiled([each.shape for each in inputs])
+        rgb: Rgb = self._requests[src.shape].infer(inputs, share_inputs=True)[0].copy()  # the request writes there again
+        return rgb
+
+    def _compiled(self, shapes: list[tuple[int, ...]]) -> Any:
+        openvino = _openvino()
+        self._graph.reshape(dict(zip(self._graph.inputs, map(openvino.PartialShape, map(list, shapes)), strict=True)))
+        # Pinned threads wait for a core that a codec holds while the other is free.
+        config = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[self.precision],
+            "INFERENCE_NUM_THREADS": self._threads,
+            "ENABLE_CPU_PINNING": False,
+        }
+        return openvino.Core().compile_model(self._graph, "CPU", config).create_infer_request()
+
+
+def _openvino() -> Any:
+    """The package, kept from reporting to its makers over the network that it was imported: then it takes its own stub."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # None makes an import fail, by the language
+    import openvino
+
+    return openvino
