@@ -17,7 +17,7 @@ def test_the_painter_is_embedded_and_listed_as_present() -> None:
     assert painter.licence == "Apache-2.0"
     spec = load("painter").spec
     assert spec.name == "painter"
-    assert spec.styles == ("oil",)
+    assert spec.styles[:2] == ("oil", "watercolour")
     assert spec.multiple_px == 16
 
 
