@@ -21,12 +21,21 @@ def test_pseudo_huber_is_the_root_mean_square_far_out_and_a_square_near_zero() -
 
 def test_sharpness_sees_missing_strokes_and_forgives_a_shift_of_tone() -> None:
     strokes = torch.randn((2, 3, 48, 48), generator=Generator().manual_seed(0))
-    whole = float(sharpness_loss(strokes, strokes, Sharpness()))
-    toned = float(sharpness_loss(strokes + 0.2, strokes, Sharpness()))
-    faded = float(sharpness_loss(0.5 * strokes, strokes, Sharpness()))
+    even = Sharpness(surplus=1.0)
+    whole = float(sharpness_loss(strokes, strokes, even))
+    toned = float(sharpness_loss(strokes + 0.2, strokes, even))
+    faded = float(sharpness_loss(0.5 * strokes, strokes, even))
     assert whole == 0
     assert toned == pytest.approx(0, abs=1e-5)
     assert faded > 0.1
+
+
+def test_the_power_that_is_aimed_at_is_the_surplus_times_the_painting_s() -> None:
+    strokes = torch.randn((2, 3, 48, 48), generator=Generator().manual_seed(0))
+    weights = Sharpness(detail=0.0, energy=0.0, power=1.0, surplus=1.21)
+    losses = [float(sharpness_loss(gain * strokes, strokes, weights)) for gain in (1.0, 1.1, 1.2)]
+    assert losses[1] == pytest.approx(0, abs=1e-3)
+    assert min(losses[0], losses[2]) > 0.1
 
 
 def test_psnr_is_of_pictures_two_wide() -> None:
