@@ -51,11 +51,11 @@ class Uncoupled:
     """Consistency where the noise says nothing of the painting (ECT as published): for targets whose randomness is unknown.
 
     Half of a batch are pairs at log-normal noise levels, a quarter pairs at `SIGMA_MAX`, a quarter denoising anchors. What is
-    painted from pure noise is not held to its target pixel by pixel, which would teach the mean, but to its local energy.
+    painted from pure noise is not held to its target pixel by pixel, which would teach the mean, but to its local energy and its power.
     """
 
     flow: TrigFlow
-    energy: float = Sharpness().energy
+    sharpness: Sharpness = Sharpness(detail=0.0)
     autocast: bool = True
 
     @property
@@ -79,7 +79,7 @@ class Uncoupled:
         target = without_gradient(self.flow, bound(net, batch), at_reference, reference_t)
         weight = (sigma / (sigma - reference)).clamp(max=MAX_PAIR_WEIGHT)
         pixel = (weight * pseudo_huber(found - target, torch.full_like(sigma, PAIR_HUBER_C))).mean()
-        sharp = sharpness_loss(found[:top], batch.painting[:top], Sharpness(detail=0.0, energy=self.energy))
+        sharp = sharpness_loss(found[:top], batch.painting[:top], self.sharpness)
         return StepLoss(pixel + sharp, (found[:top] - batch.painting[:top]).detach().square().mean())
 
 

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from cmstream.models.consistency import T_SERVED
 from cmstream.models.painter import PainterNet
+from cmstream.training.losses import Sharpness
 from cmstream.training.objective import STAGES
 from cmstream.training.pairs import Batch
 from cmstream.training.rivals import SIGMA_MAX, Regression, Uncoupled
@@ -42,7 +43,7 @@ def test_a_first_stage_is_denoising_near_the_data_and_a_net_that_denoises_has_no
     batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net = PainterNet(CONFIG)
-    objective = Uncoupled(FLOW, energy=0.0, autocast=False)
+    objective = Uncoupled(FLOW, Sharpness(0, 0, 0), autocast=False)
 
     def perfect(noisy: Tensor, src: Tensor, t: Tensor, style: Tensor, scale: Tensor) -> Tensor:
         # Solves eq. 9 for F so that D is the painting, whatever the noise.
