@@ -13,6 +13,7 @@ from cmstream.bench.hardware import hardware
 from cmstream.bench.report import EngineResult, GrpcResult, Report, RunnerResult
 from cmstream.bench.runner_bench import measure_runners
 from cmstream.core.clock import MonotonicClock
+from cmstream.core.memory import keep_freed_memory
 from cmstream.engine.build import build_engine
 from cmstream.settings import EngineSettings, Settings
 
@@ -25,6 +26,7 @@ Tell = Callable[[str], None]
 
 def run_bench(settings: Settings, seconds: float, *, with_grpc: bool, tell: Tell) -> Report:
     """Measure everything; `tell` hears what is being measured. Blocks, with the machine at full load."""
+    keep_freed_memory()  # as a server does
     engine = tuple(_engine_at(settings.engine, side_px, seconds, tell) for side_px in ENGINE_SIDES_PX)
     runners = tuple(_runners(settings.engine, seconds, tell)) if engine[0].device == "cpu" else ()
     grpc = tuple(_over_grpc(settings, seconds, tell)) if with_grpc else ()

@@ -52,7 +52,7 @@ def converted(net: ServedPainter, styles: int) -> Any:
     side_px = net.multiple_px
     with torch.no_grad():
         noise = in_patches(torch.zeros(side_px, side_px, 3)).flatten(2)
-        given = (*net.coarse_noise(noise), *net.conditions(torch.ones(1, styles) / styles, torch.ones(1)))
+        given = (*net.coarse_noise(noise[:, :, :3]), *net.conditions(torch.ones(1, styles) / styles, torch.ones(1)))
         example = (torch.zeros(side_px, side_px, 3, dtype=torch.uint8), noise, torch.ones(1), *given)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch calls tracing deprecated; it is what OpenVINO reads

@@ -72,9 +72,9 @@ class PatchRunner:
         self.name = f"PyTorch {self.precision}"
         self._net = net
         self._conditions = LookConditions(net, styles)
-        self._noise = LaidNoise(net)
+        self._laid_noise = LaidNoise(net)
         self._patches = torch.empty(0)  # [1,H/4,W/4,96]: noise, which mostly rests, and the source
-        self._laid: Tensor | None = None
+        self._noise: Tensor | None = None
 
     def __repr__(self) -> str:
         return f"<PatchRunner {self.name}, {tuple(self._patches.shape)}>"
@@ -82,8 +82,10 @@ class PatchRunner:
     def style(self, src: Rgb, noise: Tensor, look: Look) -> Rgb:
         """See `Runner`."""
         with torch.inference_mode():
-            noise_in_patches, coarse = self._noise.of(noise)
-            self._lay(noise_in_patches)
+            patches, coarse = self._laid_noise.of(noise)
+            if noise is not self._noise:
+                self._lay(patches)
+                self._noise = noise
             source = self._patches[0, :, :, PATCH:]
             pixels = torch.from_numpy(src).to(self._net.dtype).sub_(MIDDLE)
             _in_runs(source).copy_(in_patches(pixels))
@@ -96,13 +98,10 @@ class PatchRunner:
         return rgb
 
     def _lay(self, noise: Tensor) -> None:
-        if noise is self._laid:
-            return
         shape = (1, *noise.shape[:2], 2 * PATCH)
         if self._patches.shape != shape:
             self._patches = torch.empty(shape, dtype=self._net.dtype)
         self._patches[0, :, :, :PATCH] = noise
-        self._laid = noise
 
 
 def _in_runs(patches: Tensor) -> Tensor:

@@ -65,9 +65,9 @@ class ServedPainter(nn.Module):
         biases = (_gated_bias(cast(GatedBlock, block), vector) for block in blocks)
         return tuple(each.to(self.dtype).contiguous() for each in (bypass, *biases))
 
-    def coarse_noise(self, patches: Tensor) -> CoarseNoise:
-        """Of noise [h,w,48] float32: what it adds at every level."""
-        mean = patches.view(*patches.shape[:2], -1, 3).sum(2).permute(2, 0, 1)[None] * (self._hears / PATCH_PX)  # [1,3,h,w]
+    def coarse_noise(self, means: Tensor) -> CoarseNoise:
+        """`means` [h,w,3] float32: the noise averaged over each patch. -> what it adds at every level."""
+        mean = means.permute(2, 0, 1)[None] * (self._hears * PATCH_PX)  # [1,3,h,w], of unit variance
         terms = []
         for level, layer in enumerate(self.coarse):
             mean = F.avg_pool2d(mean, 2) * 2 if level else mean

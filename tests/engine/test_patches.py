@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from cmstream.core.look import Look
-from cmstream.engine.patches import LaidNoise, LookConditions, in_patches, noise_patches
+from cmstream.engine.patches import LaidNoise, LookConditions, in_patches
 from cmstream.models.served import ServedPainter
 from tests.engine.painters import small_painter
 
@@ -31,17 +31,27 @@ def test_a_patch_is_a_view_that_can_be_written_to() -> None:
     assert frame.sum() == 48
 
 
-def test_noise_is_laid_out_like_a_frame() -> None:
-    noise = torch.randn(3, 8, 12)
-    assert torch.equal(noise_patches(noise), in_patches(noise.permute(1, 2, 0).contiguous()).reshape(2, 3, 48))
+def test_noise_is_laid_out_like_a_frame_at_every_size() -> None:
+    laid = LaidNoise(net())
+    for height_px, width_px in ((8, 16), (16, 8), (8, 16)):
+        noise = torch.randn(3, height_px, width_px)
+        patches, coarse = laid.of(noise)
+        expected = in_patches(noise.permute(1, 2, 0).contiguous())
+        assert torch.equal(patches, expected.reshape(height_px // 4, width_px // 4, 48))
+        assert [term.shape for term in coarse] == [
+            (1, height_px // 4, width_px // 4, 8),
+            (1, height_px // 8, width_px // 8, 12),
+        ]
 
 
 def test_noise_is_laid_out_again_only_when_it_is_another_tensor() -> None:
     laid, noise = LaidNoise(net()), torch.randn(3, 8, 8)
     patches, coarse = laid.of(noise)
-    assert laid.of(noise)[0] is patches
-    assert [term.shape for term in coarse] == [(1, 2, 2, 8), (1, 1, 1, 12)]
-    assert torch.equal(laid.of(noise + 1)[0], patches + 1)
+    before = patches.clone()
+    assert laid.of(noise)[1] is coarse
+    again, others = laid.of(noise + 1)
+    assert torch.equal(again, before + 1)
+    assert not torch.equal(others[0], coarse[0])
 
 
 def test_conditions_are_kept_by_style_and_stroke_size_and_the_oldest_leave() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cmstream.models.base import ModelInput
@@ -43,7 +44,9 @@ def defined_and_served(model: PainterModel, scale: float, dtype: torch.dtype = t
         defined = model.stylize(ModelInput(src[None] / MIDDLE, noise[None], STYLE, scales))[0] * MIDDLE
         net = ServedPainter(model, dtype)
         both = torch.cat([patches(noise), patches(src)], 3).to(dtype)
-        served = net(both, net.coarse_noise(patches(noise)[0]), net.conditions(STYLE, scales)).float()
+        served = net(
+            both, net.coarse_noise(F.avg_pool2d(noise, PATCH_PX).permute(1, 2, 0)), net.conditions(STYLE, scales)
+        ).float()
     return patches(defined), served
 
 
