@@ -48,7 +48,7 @@ class EngineResult:
 
 @dataclass(frozen=True, slots=True)
 class RunnerResult:
-    """One form of the model on the CPU, its noise at rest, or the engine: the form it chose, and the noise as it is by default.
+    """One form of the model on the CPU, or the engine with the form it chose; the noise is at rest.
 
     Single frames, bytes in, bytes out. `fps` is 1000 over the median. `psnr_db` is against float32 as the model defines it,
     None for that one and where all bytes are equal.
