@@ -50,8 +50,8 @@ class Regression:
 class Uncoupled:
     """Consistency where the noise says nothing of the painting (ECT as published): for targets whose randomness is unknown.
 
-    Half of a batch are pairs at log-normal noise levels, a quarter pairs at `SIGMA_MAX`, a quarter denoising anchors. What is
-    painted from pure noise is not held to its target pixel by pixel, which would teach the mean, but to its local energy and its power.
+    Half of a batch are pairs at log-normal noise levels, a quarter pairs at `SIGMA_MAX`, a quarter denoising anchors. What
+    is painted from pure noise is not held to its target pixel by pixel, which would teach the mean, but to its energy.
     """
 
     flow: TrigFlow
