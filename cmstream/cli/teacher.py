@@ -21,14 +21,16 @@ LONGEST_NAME = 40
 
 
 def teacher_of(told: str) -> Teacher:
-    """The teacher that `--teacher` names: a folder, or `module:function`. Raises InvalidInput."""
+    """The teacher that `--teacher` names: a folder, a diffusion model's weights, or `module:function`. Raises InvalidInput."""
     path = Path(told).expanduser()
+    if path.suffix == ".safetensors":
+        return _model_teacher(path)
     if path.is_dir():
         return _album_teacher(path)
     module, colon, function = told.partition(":")
     if colon and module and function and os.sep not in told:
         return _pipeline_teacher(told, module, function)
-    raise InvalidInput(f"--teacher {told} is neither a folder of pairs nor module:function")
+    raise InvalidInput(f"--teacher {told} is neither a folder of pairs, nor a .safetensors file, nor module:function")
 
 
 def style_image_teacher(path: Path, size_px: int) -> Teacher:
@@ -48,6 +50,19 @@ def style_name(text: str) -> str:
     """`text` as the name of a style: small letters of ASCII, digits and dashes."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:LONGEST_NAME].strip("-") or "mine"
+
+
+def _model_teacher(path: Path) -> Teacher:
+    from cmstream.models.weights import painter_from, read_tensors
+    from cmstream.training.distillation import sampled_studio
+
+    file = read_tensors(path)
+    model = painter_from(path, file)
+    if file.metadata.get("objective") != "diffusion":
+        raise InvalidInput(
+            f"--teacher {path} is no diffusion model; train one with --objective diffusion, or start from it with --init"
+        )
+    return sampled_studio(model, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _album_teacher(folder: Path) -> Teacher:

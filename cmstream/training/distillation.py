@@ -19,25 +19,38 @@ from cmstream.training.objective import HUBER_C, PAIR_HUBER_C, StepLoss, bound, 
 from cmstream.training.pairs import Batch
 from cmstream.training.rivals import fresh_noise
 from cmstream.training.sampler import TEACHER_STEPS, ode_step, sample
+from cmstream.training.studio import Studio
+from cmstream.training.teacher import Teacher
 
 
 @dataclass(frozen=True, slots=True)
-class Teacher:
-    """A diffusion model as a `Painter`: its picture after `TEACHER_STEPS` steps is a function of source and noise."""
+class Sampled:
+    """One style of a diffusion model as a `Painter`: `TEACHER_STEPS` steps make a picture that source and noise decide."""
 
     model: PainterModel
-    style: Tensor  # [S]
-
-    @property
-    def name(self) -> str:
-        return self.model.spec.name
+    name: str
 
     def paint(self, src: Tensor, noise: Tensor, scale: float = 1.0) -> Tensor:
         """See `Painter.paint`."""
-        style, scales = self.style.expand(len(src), -1), torch.full((len(src),), scale)
+        styles, count = self.model.spec.styles, len(src)
+        style = torch.tensor([float(style == self.name) for style in styles], device=src.device).expand(count, -1)
+        scales = torch.full((count,), scale, device=src.device)
+        net = self.model.net.to(src.device)
         with torch.autocast(src.device.type, torch.bfloat16):
-            painted = sample(self.model.flow, lambda x, t: self.model.net(x, src, t, style, scales), noise)
+            painted = sample(self.model.flow, lambda x, t: net(x, src, t, style, scales), noise)
         return painted.float().clamp(-1, 1)
+
+
+def sampled_studio(model: PainterModel, fingerprint: str) -> Studio:
+    """The teacher of every style of a diffusion model; `fingerprint` is its file's."""
+    painters = {style: Sampled(model, style) for style in model.spec.styles}
+    return Studio(model.spec.styles, painters, fingerprint, model.config.stroke_scales)
+
+
+def net_of(teacher: Teacher | None) -> PainterNet | None:
+    """The network of a teacher that `sampled_studio` made; None of any other."""
+    painters = teacher.painters.values() if isinstance(teacher, Studio) else ()
+    return next((painter.model.net for painter in painters if isinstance(painter, Sampled)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from cmstream.models.consistency import TrigFlow
 from cmstream.models.weights import load_painter
 from cmstream.training.contact_sheet import contact_sheet
 from cmstream.training.diffusion import Diffusion
+from cmstream.training.distillation import Distillation, net_of
 from cmstream.training.loop import Budget, Plan, Report, Training
 from cmstream.training.objective import Consistency, Objective
 from cmstream.training.painters import PAINTERS
@@ -44,7 +45,7 @@ DEVICES = ("auto", "cpu", "cuda")
 _OBJECTIVES: Mapping[str, Callable[[TrigFlow], Objective]] = MappingProxyType(
     {"consistency": Consistency, "uncoupled": Uncoupled, "regression": Regression, "diffusion": Diffusion}
 )
-OBJECTIVES = tuple(_OBJECTIVES)
+OBJECTIVES = (*_OBJECTIVES, "distillation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Order:
     out: Path
     cache: Path
     objective: str | None = None
-    """None: consistency, or uncoupled where the teacher does not know the noise of its paintings."""
+    """None: consistency, distillation from a diffusion model, or uncoupled where the noise of paintings is not known."""
     styles: tuple[str, ...] = ("oil",)
     """Of this project's painters."""
     teacher: Teacher | None = None
@@ -125,7 +126,7 @@ def train(order: Order, watch: Watch, clock: Clock) -> Report | None:
 
 def build(order: Order, pairs: Pairs, clock: Clock) -> Training:
     """The training that `order` describes, at its start."""
-    objective = _OBJECTIVES[_objective(order)](TrigFlow(SIGMA_DATA))
+    objective = _objective(order)
     config = PainterConfig(
         styles=pairs.recipe.styles,
         sigma_data=SIGMA_DATA,
@@ -147,9 +148,19 @@ def _on_device(order: Order) -> Order:
     return replace(order, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _objective(order: Order) -> str:
-    coupled = order.teacher is None or order.teacher.knows_noise
-    return order.objective or ("consistency" if coupled else "uncoupled")
+def _objective(order: Order) -> Objective:
+    flow, net = TrigFlow(SIGMA_DATA), net_of(order.teacher)
+    if _objective_name(order) == "distillation" and net is not None:
+        return Distillation(flow, net.to(torch.device(order.device)))
+    return _OBJECTIVES[_objective_name(order)](flow)
+
+
+def _objective_name(order: Order) -> str:
+    if order.objective is not None:
+        return order.objective
+    if net_of(order.teacher) is not None:
+        return "distillation"
+    return "consistency" if order.teacher is None or order.teacher.knows_noise else "uncoupled"
 
 
 def _check(order: Order) -> None:
@@ -167,12 +178,16 @@ def _check(order: Order) -> None:
 
 
 def _check_names(order: Order) -> None:
-    chosen = [("objective", _objective(order), OBJECTIVES), ("net", order.net, NETS), ("device", order.device, DEVICES)]
+    chosen = [("objective", _objective_name(order), OBJECTIVES), ("net", order.net, NETS), ("device", order.device, DEVICES)]
     styles = () if order.teacher is not None else order.styles
     for what, name, known in (*chosen, *(("style", style, PAINTERS) for style in styles)):
         if name not in known:
             raise InvalidInput(f"unknown {what} {name[:40]!r}; choose from {', '.join(known)}")
-    if order.teacher is not None and not order.teacher.knows_noise and _objective(order) == "consistency":
+    if _objective_name(order) == "distillation" and net_of(order.teacher) is None:
+        raise InvalidInput(
+            "distillation needs the weights of a diffusion model as --teacher: train one with --objective diffusion"
+        )
+    if order.teacher is not None and not order.teacher.knows_noise and _objective_name(order) == "consistency":
         raise InvalidInput("what drove the strokes of given pictures is unknown; use --objective uncoupled or regression")
     if not order.styles or len(set(order.styles)) != len(order.styles):
         raise InvalidInput("name at least one style, and each only once")

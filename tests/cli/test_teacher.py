@@ -59,7 +59,7 @@ def test_another_function_or_a_changed_file_is_another_teacher(here: Path) -> No
 @pytest.mark.parametrize(
     ("told", "answer"),
     [
-        ("nowhere", "neither a folder of pairs nor module:function"),
+        ("nowhere", "neither a folder of pairs"),
         ("some/where:paint", "neither a folder"),
         ("art_none:paint", "no module art_none here or installed"),
         ("art_three:paint", "art_three needs the package art_missing, which is not installed"),

@@ -8,22 +8,33 @@ from torch import Generator, Tensor
 
 from cmstream.models.consistency import T_SERVED
 from cmstream.models.painter import PainterModel, PainterNet
-from cmstream.training.distillation import Distillation, Teacher
+from cmstream.training.distillation import Distillation, Sampled, net_of, sampled_studio
 from cmstream.training.losses import Sharpness
 from cmstream.training.pairs import Batch
 from cmstream.training.sampler import TEACHER_STEPS
+from cmstream.training.studio import Studio
 from tests.training.spy import CONFIG, FLOW, Spy
 
 
 def test_the_teacher_paints_the_same_of_the_same_noise_and_another_of_another(batch: Batch) -> None:
     torch.manual_seed(0)
-    teacher = Teacher(PainterModel(CONFIG, PainterNet(CONFIG)), torch.ones(1))
+    teacher = Sampled(PainterModel(CONFIG, PainterNet(CONFIG)), "oil")
     with torch.inference_mode():
         first, again = (teacher.paint(batch.src[:2], batch.noise[:2]) for _ in range(2))
         other = teacher.paint(batch.src[:2], batch.noise[2:4])
     assert torch.equal(first, again)
     assert not torch.allclose(first, other, atol=0.05)
     assert float(first.abs().max()) <= 1
+
+
+def test_a_diffusion_model_teaches_every_style_it_has_and_no_other_teacher_has_its_network() -> None:
+    model = PainterModel(CONFIG, PainterNet(CONFIG))
+    studio = sampled_studio(model, "abc")
+    assert studio.styles == CONFIG.styles
+    assert studio.recipe(16, 0, "cpu").teacher == "abc"
+    assert net_of(studio) is model.net
+    assert net_of(Studio(("oil",))) is None
+    assert net_of(None) is None
 
 
 def test_a_pair_lies_on_the_teacher_s_trajectory_one_of_its_steps_apart(batch: Batch) -> None:

@@ -36,6 +36,17 @@ def test_the_baseline_knows_that_it_has_no_noise(tmp_path: Path) -> None:
     assert not load_painter(tmp_path / "mine.safetensors").config.uses_noise
 
 
+@pytest.mark.timeout(180)
+def test_a_diffusion_model_is_trained_and_then_distilled(tmp_path: Path) -> None:
+    slow, fast = tmp_path / "slow", tmp_path / "fast"
+    slow.mkdir()
+    fast.mkdir()
+    assert _train(slow, "--steps", "1", "--objective", "diffusion") == 0
+    assert _train(fast, "--steps", "1", "--teacher", str(slow / "mine.safetensors")) == 0
+    assert read_tensors(fast / "mine.safetensors").metadata["objective"] == "distillation"
+    assert (fast / "mine.sheet.jpg").stat().st_size > 1000
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -44,6 +55,8 @@ def test_the_baseline_knows_that_it_has_no_noise(tmp_path: Path) -> None:
         (["--style", "oil", "--style", "oil"], "each only once"),
         (["--net", "xl"], "choose from s, m"),
         (["--resume"], "nothing to resume"),
+        (["--objective", "distillation"], "needs the weights of a diffusion model"),
+        (["--teacher", str(embedded_path("painter"))], "is no diffusion model"),
     ],
 )
 def test_an_impossible_order_is_one_clear_line_and_writes_nothing(
