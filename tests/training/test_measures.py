@@ -90,16 +90,18 @@ def test_figures_are_the_seed_s() -> None:
 
 def test_one_step_has_the_painter_s_strokes_in_every_style_and_regression_has_not(shown: Table) -> None:
     for style in load_painter(embedded_path("painter")).spec.styles:
-        assert 0.6 <= value(shown, style, "one step", "detail") <= 1.2, style
-        assert value(shown, style, "one step", "strokes") > 0.6, style
+        assert 0.75 <= value(shown, style, "one step", "detail") <= 1.25, style
+        assert value(shown, style, "one step", "strokes") > 0.4, style
         assert value(shown, style, "one step", "swd") < value(shown, style, "identity", "swd"), style
+    assert value(shown, "oil", "one step", "strokes") > 0.6
     assert value(shown, "oil", "one step", "detail") >= 2 * value(shown, "oil", "regression", "detail")
-    assert value(shown, "oil", "one step", "psnr_db") >= value(shown, "oil", "regression", "psnr_db") + 4
+    assert value(shown, "oil", "one step", "psnr_db") >= value(shown, "oil", "regression", "psnr_db") + 1
+    assert value(shown, "oil", "one step", "strokes") >= value(shown, "oil", "regression", "strokes") + 0.3
 
 
 def test_two_seeds_give_two_paintings_and_the_regression_only_one(shown: Table) -> None:
     diversity = {(row.contestant, row.scores["diversity"]) for row in shown.rows}
-    assert all(found > 0.7 for who, found in diversity if who == "one step")
+    assert all(found > 0.45 for who, found in diversity if who == "one step")
     assert {found for who, found in diversity if who == "regression"} == {0}
 
 
