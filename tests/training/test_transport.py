@@ -45,7 +45,7 @@ def test_a_grey_goal_takes_the_colour_of_sources_more_colourful_than_any_seen() 
 
 
 def test_patches_come_nearer_to_the_wanted_ones_step_by_step() -> None:
-    stripes = (torch.sin(torch.arange(96) * 0.9).sign() * 0.5).expand(1, 3, 96, 96) + 0.05 * _noise(1, 1, 3, 96, 96)
+    stripes = (torch.sin(torch.arange(64) * 0.9).sign() * 0.5).expand(4, 3, 64, 64) + 0.05 * _noise(1, 4, 3, 64, 64)
     picture, generator = 0.35 * _noise(0, 4, 3, 64, 64), Generator().manual_seed(4)
     distances = [sliced_wasserstein(picture, stripes)]
     for _ in range(4):
