@@ -60,6 +60,10 @@ class BadFrameField(core.InvalidFrame):
         super().__init__(f"{field}: {problem}")
 
 
+LOST_IN_CORE = "Internal error from Core"
+"""What grpc.aio says, as INTERNAL, when the connection goes under an operation: no server sent it."""
+
+
 def status_of(error: core.CmstreamError) -> tuple[grpc.StatusCode, str, Metadata]:
     """(code, message, trailing metadata) as `context.abort` takes them."""
     reason, code = next((name, code) for name, (kind, code) in _REASONS.items() if isinstance(error, kind))
@@ -79,7 +83,7 @@ def status_of(error: core.CmstreamError) -> tuple[grpc.StatusCode, str, Metadata
 def error_of(code: grpc.StatusCode, message: str, metadata: Sequence[tuple[str, str | bytes]]) -> core.CmstreamError:
     """The error that a failed call stands for: as precise as its details allow, else by its code alone."""
     info, bad_request, retry = _details(metadata)
-    kind = _BY_CODE.get(code, core.CmstreamError)
+    kind = core.Unavailable if message == LOST_IN_CORE else _BY_CODE.get(code, core.CmstreamError)
     if info.domain == DOMAIN and info.reason in _REASONS:
         kind = _REASONS[info.reason][0]
     if kind is core.InvalidParameters:

@@ -53,3 +53,8 @@ def test_a_status_stays_small_whatever_the_error_says() -> None:
     _, message, metadata = status_of(core.InvalidParameters(many))
     assert len(message) <= 1000
     assert sum(len(value) for _, value in metadata) < 6000
+
+
+def test_a_connection_that_goes_under_an_operation_is_a_server_that_is_gone() -> None:
+    assert isinstance(error_of(grpc.StatusCode.INTERNAL, "Internal error from Core", ()), core.Unavailable)
+    assert not isinstance(error_of(grpc.StatusCode.INTERNAL, "something else", ()), core.Unavailable)
