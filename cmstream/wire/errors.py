@@ -83,7 +83,8 @@ def status_of(error: core.CmstreamError) -> tuple[grpc.StatusCode, str, Metadata
 def error_of(code: grpc.StatusCode, message: str, metadata: Sequence[tuple[str, str | bytes]]) -> core.CmstreamError:
     """The error that a failed call stands for: as precise as its details allow, else by its code alone."""
     info, bad_request, retry = _details(metadata)
-    kind = core.Unavailable if message == LOST_IN_CORE else _BY_CODE.get(code, core.CmstreamError)
+    is_lost = code == grpc.StatusCode.INTERNAL and message == LOST_IN_CORE
+    kind = core.Unavailable if is_lost else _BY_CODE.get(code, core.CmstreamError)
     if info.domain == DOMAIN and info.reason in _REASONS:
         kind = _REASONS[info.reason][0]
     if kind is core.InvalidParameters:

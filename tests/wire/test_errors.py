@@ -58,3 +58,4 @@ def test_a_status_stays_small_whatever_the_error_says() -> None:
 def test_a_connection_that_goes_under_an_operation_is_a_server_that_is_gone() -> None:
     assert isinstance(error_of(grpc.StatusCode.INTERNAL, "Internal error from Core", ()), core.Unavailable)
     assert not isinstance(error_of(grpc.StatusCode.INTERNAL, "something else", ()), core.Unavailable)
+    assert not isinstance(error_of(grpc.StatusCode.UNKNOWN, "Internal error from Core", ()), core.Unavailable)
