@@ -10,8 +10,6 @@ so nothing is divided by sin(t), and a step to 0 is D itself. Pure functions.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
@@ -20,27 +18,10 @@ from cmstream.models.consistency import T_SERVED, Network, TrigFlow
 TEACHER_STEPS = 50
 
 
-class Step(Protocol):
-    """One step of the ODE from time `t` to `r` [B], r <= t, at `x` [B,3,H,W]."""
-
-    def __call__(self, flow: TrigFlow, network: Network, x: Tensor, t: Tensor, r: Tensor) -> Tensor: ...
-
-
 def ode_step(flow: TrigFlow, network: Network, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
     """x_r by DDIM: one evaluation, first order, exact for r = t and for data that are a single picture."""
-    return _turned(flow, x, network(x / flow.sigma_data, t), t, r)
-
-
-def heun_step(flow: TrigFlow, network: Network, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
-    """x_r by Heun's method: two evaluations, second order (Karras et al. 2022, algorithm 1); a step to 0 is DDIM's."""
-    slope = network(x / flow.sigma_data, t)
-    guess = _turned(flow, x, slope, t, r)
-    if not bool((r > 0).any()):
-        return guess
-    later = network(guess / flow.sigma_data, r)
-    even = x + ((r - t) * flow.sigma_data / 2)[:, None, None, None] * (slope + later)
-    # Networks are not trained at t = 0, where the picture is known already.
-    return torch.where((r > 0)[:, None, None, None], even, guess)
+    angle = (t - r)[:, None, None, None]
+    return angle.cos() * x - flow.sigma_data * angle.sin() * network(x / flow.sigma_data, t)
 
 
 def times(steps: int) -> Tensor:
@@ -51,15 +32,10 @@ def times(steps: int) -> Tensor:
     return torch.linspace(T_SERVED, 0, steps + 1, dtype=torch.float64)
 
 
-def sample(flow: TrigFlow, network: Network, noise: Tensor, steps: int = TEACHER_STEPS, step: Step = ode_step) -> Tensor:
+def sample(flow: TrigFlow, network: Network, noise: Tensor, steps: int = TEACHER_STEPS) -> Tensor:
     """The data that the ODE leads to from sigma_data `noise` [B,3,H,W] ~ N(0,1). One step is `flow.served`."""
     x = flow.sigma_data * noise
     grid = times(steps).to(noise.device, noise.dtype)
     for t, r in zip(grid[:-1], grid[1:], strict=True):
-        x = step(flow, network, x, t.expand(len(x)), r.expand(len(x)))
+        x = ode_step(flow, network, x, t.expand(len(x)), r.expand(len(x)))
     return x
-
-
-def _turned(flow: TrigFlow, x: Tensor, slope: Tensor, t: Tensor, r: Tensor) -> Tensor:
-    angle = (t - r)[:, None, None, None]
-    return angle.cos() * x - flow.sigma_data * angle.sin() * slope

@@ -1,4 +1,4 @@
-"""The sampler follows the exact solution for Gaussian data, at the order of its step, and is exact at both ends."""
+"""The sampler follows the exact solution for Gaussian data, to first order, and is exact at both ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from cmstream.models.consistency import T_SERVED, Network, TrigFlow
-from cmstream.training.sampler import Step, heun_step, ode_step, sample, times
+from cmstream.training.sampler import ode_step, sample, times
 
 FLOW = TrigFlow(0.5)
 NOISE = torch.randn((4, 3, 8, 8), generator=Generator().manual_seed(0), dtype=torch.float64)
@@ -33,19 +33,18 @@ def exact_at(t: float, mean: float, std: float) -> Tensor:
     return math.cos(t) * mean + math.hypot(math.cos(t) * std, math.sin(t) * FLOW.sigma_data) * NOISE
 
 
-def error(steps: int, step: Step) -> float:
-    return float((sample(FLOW, of_gaussian(0.3, 0.2), NOISE, steps, step) - exact_at(0, 0.3, 0.2)).abs().max())
+def error(steps: int) -> float:
+    return float((sample(FLOW, of_gaussian(0.3, 0.2), NOISE, steps) - exact_at(0, 0.3, 0.2)).abs().max())
 
 
-@pytest.mark.parametrize(("step", "order"), [(ode_step, 1), (heun_step, 2)])
-def test_the_error_falls_with_the_order_of_the_step(step: Step, order: int) -> None:
-    coarse, fine = error(100, step), error(200, step)
-    assert math.log2(coarse / fine) == pytest.approx(order, abs=0.15)
+def test_the_step_is_of_first_order() -> None:
+    coarse, fine = error(100), error(200)
+    assert math.log2(coarse / fine) == pytest.approx(1, abs=0.15)
     assert fine < 0.02
 
 
 def test_fifty_steps_are_near_the_exact_solution_and_one_is_the_mean() -> None:
-    assert error(50, ode_step) < 0.03
+    assert error(50) < 0.03
     assert torch.allclose(sample(FLOW, of_gaussian(0.3, 0.2), NOISE, 1), torch.full_like(NOISE, 0.3))
 
 
@@ -53,7 +52,6 @@ def test_data_that_are_one_picture_are_reached_in_any_number_of_steps() -> None:
     network = of_gaussian(0.3, 0.0)
     for steps in (1, 3):
         assert torch.allclose(sample(FLOW, network, NOISE, steps), torch.full_like(NOISE, 0.3))
-    assert float((sample(FLOW, network, NOISE, 200, heun_step) - 0.3).abs().max()) < 1e-3
 
 
 def test_a_step_is_the_noised_estimate_and_stays_put_when_no_time_passes() -> None:
@@ -65,18 +63,15 @@ def test_a_step_is_the_noised_estimate_and_stays_put_when_no_time_passes() -> No
         there = torch.full_like(t, r)
         assert torch.allclose(ode_step(FLOW, network, x, t, there), FLOW.noised(estimate, z_hat, there))
     assert torch.allclose(ode_step(FLOW, network, x, t, t), x)
-    assert torch.allclose(heun_step(FLOW, network, x, t, t), x)
 
 
 def test_rows_of_a_batch_may_step_between_their_own_times() -> None:
     network = of_gaussian(0.3, 0.2)
     t, r = (torch.tensor(values, dtype=torch.float64) for values in ([1.5, 1.2, 0.9, 0.4], [0.8, 1.0, 0.3, 0.0]))
-    for step in (ode_step, heun_step):
-        whole = step(FLOW, network, NOISE, t, r)
-        for row in range(4):
-            assert torch.allclose(
-                whole[row : row + 1], step(FLOW, network, NOISE[row : row + 1], t[row : row + 1], r[row : row + 1])
-            )
+    whole = ode_step(FLOW, network, NOISE, t, r)
+    for row in range(4):
+        one = slice(row, row + 1)
+        assert torch.allclose(whole[one], ode_step(FLOW, network, NOISE[one], t[one], r[one]))
 
 
 def test_one_step_is_the_served_one() -> None:

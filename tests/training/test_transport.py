@@ -48,11 +48,11 @@ def test_patches_come_nearer_to_the_wanted_ones_step_by_step() -> None:
     stripes = (torch.sin(torch.arange(64) * 0.9).sign() * 0.5).expand(4, 3, 64, 64) + 0.05 * _noise(1, 4, 3, 64, 64)
     picture, generator = 0.35 * _noise(0, 4, 3, 64, 64), Generator().manual_seed(4)
     distances = [sliced_wasserstein(picture, stripes)]
-    for _ in range(12):
+    for _ in range(24):
         directions = orthonormal(torch.randn(24, 75, generator=generator)).view(24, 3, 5, 5)
         picture = find_slice(picture, stripes, directions, 1.6).apply(picture)
         distances.append(sliced_wasserstein(picture, stripes))
-    assert distances[-1] < 0.85 * distances[0], distances
+    assert distances[-1] < 0.8 * distances[0], distances
 
 
 def test_it_is_local_and_the_same_everywhere() -> None:
