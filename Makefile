@@ -80,7 +80,7 @@ train: $(STAMP) ## train the embedded model again (hours; resumes)
 measure: $(STAMP) ## measure the embedded model beside its rivals, into out/measure: table, report, pictures (10 minutes)
 	$(VENV)/bin/python -m cmstream.cli.measure $(ARGS)
 
-screenshot: $(STAMP) ## the README's picture, from a real Chromium with its fake camera
+screenshot: $(STAMP) $(BROWSER_TOOLS) ## the README's picture, from a real Chromium with its fake camera
 	$(VENV)/bin/python clients/browser/screenshot.py $(ARGS)
 
 reference: $(STAMP) ## write docker/cmstream.toml from the code
