@@ -19,11 +19,11 @@ SURPLUS: Mapping[str, float] = MappingProxyType(
     {
         "oil": 1.0,
         "watercolour": 1.0,
-        "ink": 1.25,
+        "ink": 1.28,
         "pencil": 1.12,
         "pointillism": 1.03,
-        "comic": 1.2,
-        "neon": 1.18,
+        "comic": 1.32,
+        "neon": 1.3,
         "woodblock": 1.05,
     }
 )
