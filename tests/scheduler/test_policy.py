@@ -25,7 +25,7 @@ def job(frame_id: int, width_px: int = 64) -> Job:
 
 
 def lane(stream_id: int, budget_ms: float = 100) -> Lane:
-    return Lane(stream_id, budget_ms, lambda job, outcome: None)
+    return Lane(stream_id, budget_ms, lambda job, outcome: None, lambda job: None)
 
 
 def test_nothing_waiting_forms_no_batch() -> None:

@@ -34,7 +34,7 @@ def lanes(scheduler: Scheduler, count: int, outcomes: Outcomes) -> list[Lane]:
         outcomes.append((stream_id, job.frame.frame_id, outcome))
 
     return [
-        scheduler.open_lane(i, 100, lambda job, outcome, i=i: done(i, job, outcome))  # type: ignore[misc]
+        scheduler.open_lane(i, 100, lambda job, outcome, i=i: done(i, job, outcome), lambda job: None)  # type: ignore[misc]
         for i in range(count)
     ]
 
@@ -86,7 +86,7 @@ async def test_results_of_a_closed_lane_are_discarded() -> None:
 async def test_the_wait_for_the_engine_is_the_queue_stage() -> None:
     seen: list[Job] = []
     async with running(FakeEngine(latency_ms=15)) as scheduler:
-        lane = scheduler.open_lane(1, 100, lambda job, outcome: seen.append(job))
+        lane = scheduler.open_lane(1, 100, lambda job, outcome: seen.append(job), lambda job: None)
         scheduler.put(lane, job(0))
         scheduler.put(lane, job(1))
         await asyncio.sleep(0)

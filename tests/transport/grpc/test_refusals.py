@@ -223,7 +223,7 @@ async def test_a_server_that_is_still_loading_is_unavailable() -> None:
 async def test_a_fault_of_the_servers_own_is_internal_logged_and_tells_no_secrets(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(name: str) -> None:
+    def broken(name: str, budget_ms: float) -> None:
         raise RuntimeError("the secret path")
 
     async with serving() as server, dialogue(server.address) as client:
