@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cmstream.core.clock import FakeClock
 from cmstream.core.rate import RecentTail
 
 
-def fed(values: list[float], period_ms: float) -> tuple[RecentTail, FakeClock]:
+def fed(values: Sequence[float], period_ms: float) -> tuple[RecentTail, FakeClock]:
     clock = FakeClock()
     tail = RecentTail(clock)
     for value in values:
