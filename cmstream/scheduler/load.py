@@ -10,6 +10,8 @@ from cmstream.core.rate import RecentMedian
 WINDOW_NS = 2 * NS_PER_S
 MOST_SIZES = 32
 RUNS_PER_SIZE = 16
+FARTHEST = 4
+"""How many times the area of a known size one may have whose cost is reckoned from it."""
 
 
 class EngineLoad:
@@ -52,10 +54,14 @@ class EngineLoad:
         return min(1.0, (worked_ns + running_ns) / WINDOW_NS)
 
     def cost_ms(self, area_px: int) -> float | None:
-        """Engine time of one frame; of a size never run, in proportion from the nearest that was. None before the first."""
-        if not self._costs_ms:
+        """Engine time of one frame; of a size never run, in proportion from the nearest that was. None where that is too far.
+
+        A frame much smaller says nothing: it costs what any batch costs, and in proportion a larger one would seem enormous.
+        """
+        known = [known_px for known_px in self._costs_ms if known_px * FARTHEST >= area_px]
+        if not known:
             return None
-        nearest_px = min(self._costs_ms, key=lambda known_px: max(known_px, area_px) / min(known_px, area_px))
+        nearest_px = min(known, key=lambda known_px: max(known_px, area_px) / min(known_px, area_px))
         known_ms = self._costs_ms[nearest_px].value()
         assert known_ms is not None  # it was made with its first value
         return known_ms * area_px / nearest_px

@@ -159,7 +159,7 @@ class Registry:
         lowest_px = working_sizes_px(self._settings)[-1]
         cost_ms = load.cost_ms(lowest_px * lowest_px)
         if cost_ms is None:
-            return None  # nothing has run yet
+            return None  # nothing of such a size has run yet
         demands = [demand for session in self._sessions.values() if (demand := session.demand()) is not None]
         return refusal(demands, Demand(USUAL_HZ, cost_ms, budget_ms), load.busy())
 

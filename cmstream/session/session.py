@@ -101,7 +101,7 @@ class Session:
         return self._ladder.sizes_px
 
     def demand(self) -> Demand | None:
-        """What it asks of the engine at its lowest rung; None before the engine has run anything."""
+        """What it asks of the engine at its lowest rung; None before anything of such a size has run."""
         width_px, height_px = self._ladder.lowest_working_px(self._source_px)
         cost_ms = self._scheduler.load.cost_ms(width_px * height_px)
         return None if cost_ms is None else Demand(self._stats.fps_in or USUAL_HZ, cost_ms, self.budget_ms)

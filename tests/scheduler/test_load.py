@@ -69,7 +69,16 @@ def test_a_size_that_never_ran_costs_in_proportion_to_the_nearest_that_did() -> 
     run(load, clock, 80, area_px=100_000)
     assert load.cost_ms(50_000) == 40
     assert load.cost_ms(5_000) == 5
+    assert load.cost_ms(400_000) == 320
     assert load.cost_ms(100_000) == 80
+
+
+def test_a_much_smaller_frame_says_nothing_of_the_cost_of_a_large_one() -> None:
+    clock = FakeClock()
+    load = EngineLoad(clock)
+    run(load, clock, 10, area_px=1_000)
+    assert load.cost_ms(4_000) == 40
+    assert load.cost_ms(4_001) is None
 
 
 def test_sizes_that_anybody_may_ask_for_do_not_pile_up() -> None:
