@@ -21,7 +21,7 @@ class EngineLoad:
         self._clock = clock
         self._started_ns: deque[int] = deque()
         self._ended_ns = 0
-        self._worked_ns: deque[tuple[int, int]] = deque(maxlen=4096)
+        self._worked_ns: deque[tuple[int, int]] = deque()
         self._costs_ms: OrderedDict[int, RecentMedian] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -37,6 +37,7 @@ class EngineLoad:
         from_ns = max(self._started_ns.popleft(), self._ended_ns)
         self._ended_ns = now_ns
         self._worked_ns.append((from_ns, now_ns))
+        self._forget(now_ns - WINDOW_NS)
         cost = self._costs_ms.setdefault(area_px, RecentMedian(RUNS_PER_SIZE))
         cost.add((now_ns - from_ns) / NS_PER_MS / frames)
         self._costs_ms.move_to_end(area_px)
@@ -47,8 +48,7 @@ class EngineLoad:
         """The part of the last two seconds in which the engine worked, in [0,1]."""
         now_ns = self._clock.now_ns()
         start_ns = now_ns - WINDOW_NS
-        while self._worked_ns and self._worked_ns[0][1] < start_ns:
-            self._worked_ns.popleft()
+        self._forget(start_ns)
         running_ns = now_ns - max(self._started_ns[0], self._ended_ns, start_ns) if self._started_ns else 0
         worked_ns = sum(to_ns - max(from_ns, start_ns) for from_ns, to_ns in self._worked_ns)
         return min(1.0, (worked_ns + running_ns) / WINDOW_NS)
@@ -65,3 +65,7 @@ class EngineLoad:
         known_ms = self._costs_ms[nearest_px].value()
         assert known_ms is not None  # it was made with its first value
         return known_ms * area_px / nearest_px
+
+    def _forget(self, before_ns: int) -> None:
+        while self._worked_ns and self._worked_ns[0][1] < before_ns:
+            self._worked_ns.popleft()

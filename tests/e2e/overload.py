@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -17,6 +16,7 @@ from statistics import NormalDist, median
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cmstream.core.clock import NS_PER_MS, NS_PER_S
 from cmstream.core.trace import Trace
@@ -45,14 +45,28 @@ class Slope:
 
 @dataclass
 class Record:
-    """One stream's or the process's values over time. In arrays: an hour of objects would pass for a leak of the server."""
+    """One stream's or the process's values over time, at most so many. Its memory is taken at once: it would pass for a leak."""
 
-    at_s: array[float] = field(default_factory=lambda: array("d"))
-    value: array[float] = field(default_factory=lambda: array("d"))
+    most: int
+    _table: NDArray[np.float64] = field(init=False)
+    _count: int = 0
+
+    def __post_init__(self) -> None:
+        self._table = np.full((2, self.most), np.nan)
+
+    @property
+    def at_s(self) -> list[float]:
+        """Seconds since the start."""
+        return list(self._table[0, : self._count].tolist())
+
+    @property
+    def value(self) -> list[float]:
+        """What was measured then."""
+        return list(self._table[1, : self._count].tolist())
 
     def add(self, at_s: float, value: float) -> None:
-        self.at_s.append(at_s)
-        self.value.append(value)
+        self._table[:, self._count] = at_s, value
+        self._count += 1
 
     def between(self, from_s: float, to_s: float = math.inf) -> list[float]:
         """The values of that time."""
@@ -82,38 +96,41 @@ def resident_kb() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-@dataclass
 class Overload:
     """What a run leaves behind; `greedy` and `modest` are the snapshots of the two streams when nothing was in flight."""
 
-    greedy_age_ms: Record = field(default_factory=Record)
-    modest_age_ms: Record = field(default_factory=Record)
-    memory_kb: Record = field(default_factory=Record)
-    greedy: dict[str, Any] = field(default_factory=dict)
-    modest: dict[str, Any] = field(default_factory=dict)
+    def __init__(self, seconds: float, greedy_hz: float, modest_hz: float) -> None:
+        self.seconds, self.greedy_hz, self.modest_hz = seconds, greedy_hz, modest_hz
+        self.greedy_age_ms = Record(round(seconds * greedy_hz))
+        self.modest_age_ms = Record(round(seconds * modest_hz))
+        self.memory_kb = Record(round(seconds) + 60)
+        self.greedy: dict[str, Any] = {}
+        self.modest: dict[str, Any] = {}
 
-    async def run(self, seconds: float, greedy_hz: float, modest_hz: float) -> Overload:
-        """Overload a server for so long, and wait for what is in flight."""
+    async def run(self) -> Overload:
+        """Overload a server, and wait for what is in flight."""
         settings = Settings(http=HttpSettings(port=0), grpc=GrpcSettings(port=0))
-        async with Server(settings, engine=FakeEngine(latency_ms=ENGINE_MS, buckets=(1,))) as server:
+        engine = FakeEngine(latency_ms=ENGINE_MS, buckets=(1,))
+        async with Server(settings, engine=engine) as server:
             start_ns = server.clock.now_ns()
             greedy, modest = server.registry.open("greedy"), server.registry.open("modest")
             async with asyncio.TaskGroup() as tasks:
                 idle = [
                     tasks.create_task(_view(server, greedy, start_ns, self.greedy_age_ms)),
                     tasks.create_task(_view(server, modest, start_ns, self.modest_age_ms)),
-                    tasks.create_task(self._weigh(server, start_ns)),
+                    tasks.create_task(self._weigh(server, engine, start_ns)),
                 ]
                 async with asyncio.TaskGroup() as publishing:
-                    publishing.create_task(_publish(server, greedy, seconds, greedy_hz))
-                    publishing.create_task(_publish(server, modest, seconds, modest_hz))
+                    publishing.create_task(_publish(server, greedy, self.seconds, self.greedy_hz))
+                    publishing.create_task(_publish(server, modest, self.seconds, self.modest_hz))
                 self.greedy, self.modest = greedy.snapshot(), modest.snapshot()
                 for task in idle:
                     task.cancel()
         return self
 
-    async def _weigh(self, server: Server, start_ns: int) -> None:
+    async def _weigh(self, server: Server, engine: FakeEngine, start_ns: int) -> None:
         while True:
+            engine.batch_sizes.clear()  # the fake's own memory of every batch
             self.memory_kb.add((server.clock.now_ns() - start_ns) / NS_PER_S, resident_kb())
             await asyncio.sleep(1)
 

@@ -32,7 +32,7 @@ def check_counts(state: dict[str, Any]) -> None:
 @pytest.mark.e2e
 @pytest.mark.timeout(150)
 async def test_a_minute_of_threefold_overload_leaves_age_and_memory_flat_and_every_drop_counted() -> None:
-    run = await Overload().run(SECONDS, GREEDY_HZ, MODEST_HZ)
+    run = await Overload(SECONDS, GREEDY_HZ, MODEST_HZ).run()
     early = median(run.greedy_age_ms.between(SETTLED_S, SETTLED_S + 2))
     late = median(run.greedy_age_ms.between(SECONDS - 2))
     memory_kb = run.memory_kb.between(SETTLED_S)
@@ -50,7 +50,7 @@ async def test_a_minute_of_threefold_overload_leaves_age_and_memory_flat_and_eve
 @pytest.mark.e2e
 @pytest.mark.timeout(60)
 async def test_who_publishes_modestly_beside_a_greedy_stream_gets_every_frame_young() -> None:
-    run = await Overload().run(10, GREEDY_HZ, MODEST_HZ)
+    run = await Overload(10, GREEDY_HZ, MODEST_HZ).run()
     assert run.modest["frames_delivered"] >= 0.98 * run.modest["frames_received"]
     assert run.modest["rung"] == 0
     assert median(run.modest_age_ms.value) < 3 * ENGINE_MS
@@ -59,7 +59,7 @@ async def test_who_publishes_modestly_beside_a_greedy_stream_gets_every_frame_yo
 @pytest.mark.soak
 @pytest.mark.timeout(60 * SOAK_MINUTES + 120)
 async def test_a_long_overload_has_an_age_and_a_memory_without_slope() -> None:
-    run = await Overload().run(60 * SOAK_MINUTES, GREEDY_HZ, MODEST_HZ)
+    run = await Overload(60 * SOAK_MINUTES, GREEDY_HZ, MODEST_HZ).run()
     block_s = max(1.0, 60 * SOAK_MINUTES / 120)
     panels = [
         (title, points, slope_of(points))
@@ -76,7 +76,7 @@ async def test_a_long_overload_has_an_age_and_a_memory_without_slope() -> None:
     # Other work on the machine moves the age by more than any drift: what counts is that no trend tops a millisecond in all.
     assert greedy.holds_zero or abs(greedy.per_minute) * SOAK_MINUTES < 1
     assert modest.holds_zero or abs(modest.per_minute) * SOAK_MINUTES < 1
-    assert memory.low * SOAK_MINUTES < 4 * 1024
+    assert memory.holds_zero or memory.per_minute * SOAK_MINUTES < 1024
     assert run.greedy["frames_received"] == round(60 * SOAK_MINUTES * GREEDY_HZ)
     check_counts(run.greedy)
     check_counts(run.modest)
