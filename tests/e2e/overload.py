@@ -45,7 +45,7 @@ class Slope:
 
 @dataclass
 class Record:
-    """One stream's or the process's values over time, at most so many. Its memory is taken at once: it would pass for a leak."""
+    """Values over time, at most so many. Their memory is taken at once: growing, it would pass for a leak of the server."""
 
     most: int
     _table: NDArray[np.float64] = field(init=False)
