@@ -16,7 +16,7 @@ from cmstream.core.memory import keep_freed_memory
 from cmstream.core.metrics import Metrics
 from cmstream.engine.base import Engine
 from cmstream.scheduler.scheduler import Scheduler
-from cmstream.session.registry import Registry
+from cmstream.session.registry import Registry, working_sizes_px
 from cmstream.settings import Settings, check_exposure, is_loopback
 from cmstream.transport.grpc.server import GrpcServer
 from cmstream.transport.http.server import HttpServer
@@ -122,4 +122,4 @@ class Server:
     def _build_engine(self) -> Engine:
         from cmstream.engine.build import build_engine  # torch is loaded here, off the loop, and not at all for a fake
 
-        return build_engine(self.settings.engine, self.clock)
+        return build_engine(self.settings.engine, self.clock, working_sizes_px(self.settings))

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from cmstream.core.errors import ConfigurationError
+from cmstream.core.params import MAX_BUDGET_MS, MIN_BUDGET_MS
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -65,11 +66,15 @@ class EngineSettings(Section):
 
 
 class StreamSettings(Section):
-    """Limits of streams."""
+    """Limits of streams, and what happens under load."""
 
     max_streams: int = Field(16, ge=1, le=1024, description="Streams at once; the next one is refused.")
     max_viewers: int = Field(64, ge=1, le=4096, description="Viewers at once, over all streams.")
-    budget_ms: int = Field(150, ge=10, le=5000, description="Latency budget of a frame; orders the scheduler's choices.")
+    budget_ms: int = Field(
+        150, ge=MIN_BUDGET_MS, le=MAX_BUDGET_MS, description="How old a frame may get; a stream may set its own as a parameter."
+    )
+    adapt: bool = Field(True, description="Style smaller frames while the engine cannot keep a budget; false fixes the size.")
+    lowest_px: int = Field(192, ge=64, le=1024, description="The smallest working size that load may bring a stream to.")
     linger_s: float = Field(10.0, ge=0, le=3600, description="How long a stream without publisher is kept.")
 
 

@@ -26,6 +26,7 @@ class DropReason(StrEnum):
     SUPERSEDED = "superseded"  # a newer source frame took its place in the mailbox
     SLOW_SINK = "slow_sink"  # a newer styled frame took its place before the viewer was ready
     ENGINE_FAILED = "engine_failed"
+    LATE = "late"  # it waited for the engine longer than its latency budget
     CLOSED = "closed"  # its stream closed or drained before it was styled
 
 

@@ -32,6 +32,15 @@ class Metrics:
         self.streams = Gauge("cmstream_streams", "Streams open", registry=on)
         self.viewers = Gauge("cmstream_viewers", "Viewers connected", ["transport"], registry=on)
         self.peers = Gauge("cmstream_peers", "WebRTC sessions", ["role"], registry=on)
+        self.streams_at_rung = Gauge(
+            "cmstream_streams_at_rung",
+            "Streams by rung of the ladder of working sizes, 0 being full size",
+            ["rung"],
+            registry=on,
+        )
+        self.rung_steps = Counter("cmstream_rung_steps", "Changes of a stream's working size", ["direction"], registry=on)
+        self.refusals = Counter("cmstream_refusals", "Streams and viewers refused, by what was full", ["limit"], registry=on)
+        self.engine_busy = Gauge("cmstream_engine_busy", "Part of the last two seconds in which the engine worked", registry=on)
         self.batches = Counter("cmstream_batches", "Batches run, by size", ["size"], registry=on)
         self.errors = Counter("cmstream_errors", "Errors answered or contained, by kind", ["kind"], registry=on)
 

@@ -29,6 +29,11 @@ NOISE_MOTION = "noise_motion"
 """The extra parameter of engines that can carry noise along with the picture."""
 FIXED, FOLLOW = "fixed", "follow"
 
+BUDGET_MS = "budget_ms"
+"""The extra parameter of servers: how old a frame of the stream may get."""
+MIN_BUDGET_MS = 10
+MAX_BUDGET_MS = 5_000
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
@@ -63,6 +68,12 @@ def noise_motion_parameter() -> ParameterSpec:
     """Of engines that keep the state it takes; a model knows nothing of it."""
     about = "Strokes keep their place on the screen (fixed), or stick to what is painted and move with it (follow)."
     return ParameterSpec(NOISE_MOTION, "choice", FOLLOW, "Strokes", about, choices=(FIXED, FOLLOW))
+
+
+def budget_parameter(default_ms: float) -> ParameterSpec:
+    """Of servers, which schedule streams; a model knows nothing of it."""
+    about = "Under load a stream loses frames, then size, before its frames get older than this."
+    return ParameterSpec(BUDGET_MS, "number", default_ms, "Latency budget (ms)", about, MIN_BUDGET_MS, MAX_BUDGET_MS)
 
 
 StyleMix: TypeAlias = tuple[tuple[str, float], ...]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from cmstream.core.clock import Clock
@@ -31,14 +33,17 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def build_engine(settings: EngineSettings, clock: Clock) -> Engine:
+def build_engine(settings: EngineSettings, clock: Clock, sizes_px: Sequence[int] = ()) -> Engine:
     """Load the model and warm the engine up; blocks for seconds, so call it off the event loop.
+
+    `sizes_px` are the working sizes to be ready for, `settings.size_px` alone where none are given.
 
     Raises NotFound, WeightsRejected or ConfigurationError.
     """
     device = resolve_device(settings.device)
     model = load(settings.model)
-    warm_up_px = tuple(dict.fromkeys(working_size(*source, settings.size_px) for source in COMMON_SOURCES_PX))
+    sizes_px = sizes_px or (settings.size_px,)
+    warm_up_px = tuple(dict.fromkeys(working_size(*source, size_px) for size_px in sizes_px for source in COMMON_SOURCES_PX))
     if device == "cpu":
         batch = settings.batch or 1
         return CpuEngine(

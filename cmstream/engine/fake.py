@@ -22,13 +22,22 @@ STYLES = ("invert", "grey")
 class FakeEngine:
     """`invert` gives 255 − x, `grey` the channel mean, mixes mix; blended by strength; shifted by the seed modulo 8.
 
-    `latency_ms` is slept per batch. `fail_next` batches raise EngineFailed.
+    `latency_ms` is slept per batch, and `ms_per_megapixel` for the pixels in it, at their working size. Both may be changed
+    at any time. `fail_next` batches raise EngineFailed.
     """
 
     depth = 1
 
-    def __init__(self, latency_ms: float = 0.0, *, buckets: tuple[int, ...] = (1, 2, 4, 8), clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        latency_ms: float = 0.0,
+        *,
+        ms_per_megapixel: float = 0.0,
+        buckets: tuple[int, ...] = (1, 2, 4, 8),
+        clock: Clock | None = None,
+    ) -> None:
         self.latency_ms = latency_ms
+        self.ms_per_megapixel = ms_per_megapixel
         self.buckets = buckets
         self.fail_next = 0
         self.batch_sizes: list[int] = []
@@ -56,8 +65,9 @@ class FakeEngine:
             self.fail_next -= 1
             raise EngineFailed("the fake engine was told to fail")
         uploaded_ns = self._clock.now_ns()
-        if self.latency_ms:
-            time.sleep(self.latency_ms / 1000)
+        took_ms = self.latency_ms + self.ms_per_megapixel * sum(one.width_px * one.height_px for one in batch) / 1e6
+        if took_ms:
+            time.sleep(took_ms / 1000)
         pictures = [_paint(one) for one in batch]
         done_ns = self._clock.now_ns()
         marks = ((Stage.H2D, uploaded_ns), (Stage.INFER, done_ns), (Stage.D2H, done_ns))

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cmstream.core.clock import Clock
 from cmstream.core.errors import EngineFailed
 from cmstream.core.metrics import Metrics
 from cmstream.core.trace import Stage
 from cmstream.engine.base import Engine, EngineInput, EngineOutput
-from cmstream.scheduler.job import Done, Job, Lane
-from cmstream.scheduler.policy import choose
+from cmstream.scheduler.job import Done, Job, Lane, Late
+from cmstream.scheduler.load import EngineLoad
+from cmstream.scheduler.policy import choose, overdue
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class Scheduler:
     """Lanes in, batches out, results back to each lane's `done`, always on the loop."""
 
     def __init__(self, engine: Engine, clock: Clock, metrics: Metrics) -> None:
+        self.load = EngineLoad(clock)
         self._engine = engine
         self._clock = clock
         self._metrics = metrics
@@ -39,9 +42,12 @@ class Scheduler:
         waiting = sum(lane.job is not None for lane in self._lanes.values())
         return f"<Scheduler {len(self._lanes)} lanes, {waiting} waiting, {self._in_flight} in flight>"
 
-    def open_lane(self, stream_id: int, budget_ms: float, done: Done) -> Lane:
-        """A lane for a stream. `done` gets every submitted job exactly once, in order, with its output or the failure."""
-        lane = self._lanes[stream_id] = Lane(stream_id, budget_ms, done)
+    def open_lane(self, stream_id: int, budget_ms: float, done: Done, late: Late) -> Lane:
+        """A lane for a stream. `done` gets every submitted job exactly once, in order, with its output or the failure.
+
+        `late` gets every job that waited longer than its budget and is dropped for it.
+        """
+        lane = self._lanes[stream_id] = Lane(stream_id, budget_ms, done, late)
         return lane
 
     def close_lane(self, lane: Lane) -> Job | None:
@@ -64,9 +70,16 @@ class Scheduler:
 
     def _dispatch(self) -> None:
         while self._in_flight < self._engine.depth:
+            now_ns = self._clock.now_ns()
+            for lane in overdue(self._lanes.values(), now_ns):
+                lane.missed = True
+                lane.late(lane.take())
             lanes = choose(self._lanes.values(), self._engine.buckets[-1])
             if not lanes:
                 return
+            for lane in lanes:
+                lane.served_ns, lane.missed = now_ns, False
+            self.load.began()
             self._submit(lanes)
 
     def _submit(self, lanes: list[Lane]) -> None:
@@ -81,6 +94,7 @@ class Scheduler:
 
     def _finish(self, batch: Batch, ended: asyncio.Future[list[EngineOutput]]) -> None:
         self._in_flight -= 1
+        self.load.ended(len(batch), batch[0][1].width_px * batch[0][1].height_px)
         self._dispatch()  # the engine works while the results are handed out
         if self._in_flight == 0:
             self._idle.set()
@@ -101,6 +115,4 @@ class Scheduler:
 
 
 def _dequeued(job: Job, now_ns: int) -> Job:
-    frame = job.frame
-    marked = type(frame)(frame.frame_id, frame.rgb, frame.pts, frame.time_base, frame.trace.mark(Stage.QUEUE, now_ns))
-    return Job(marked, job.params, job.look, job.width_px, job.height_px)
+    return replace(job, frame=replace(job.frame, trace=job.frame.trace.mark(Stage.QUEUE, now_ns)))

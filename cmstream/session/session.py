@@ -13,14 +13,16 @@ from typing import Any
 from cmstream.core.clock import Clock
 from cmstream.core.errors import EngineFailed, Unavailable
 from cmstream.core.frame import Drop, DropReason, Frame, StyledFrame
-from cmstream.core.geometry import working_size
 from cmstream.core.look import Look, Transition, look_of, start_transition
 from cmstream.core.metrics import Metrics
-from cmstream.core.params import ParameterSpec, Params, apply_patch, default_params
+from cmstream.core.params import BUDGET_MS, ParameterSpec, Params, apply_patch, default_params
 from cmstream.core.trace import Trace
 from cmstream.engine.base import EngineOutput
+from cmstream.scheduler.adaptation import Signals
+from cmstream.scheduler.admission import USUAL_HZ, Demand
 from cmstream.scheduler.job import Job
 from cmstream.scheduler.scheduler import Scheduler
+from cmstream.session.ladder import StreamLadder
 from cmstream.session.publisher import Publisher
 from cmstream.session.state import Event, State, next_state
 from cmstream.session.stats import StreamStats
@@ -40,14 +42,6 @@ class Accepted:
     first_frame_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
-    """What a stream may cost: working size, latency budget in ms."""
-
-    size_px: int
-    budget_ms: float
-
-
 class Session:
     """A named stream. Made by the registry; `changed` tells it of every change of state, publisher or viewers."""
 
@@ -56,7 +50,7 @@ class Session:
         name: str,
         stream_id: int,
         specs: tuple[ParameterSpec, ...],
-        limits: StreamLimits,
+        ladder: StreamLadder,
         scheduler: Scheduler,
         clock: Clock,
         metrics: Metrics,
@@ -68,18 +62,19 @@ class Session:
         self.publisher: Publisher | None = None
         self.reason = ""  # why, once closed
         self._specs = specs
-        self._limits = limits
+        self._ladder = ladder
         self._scheduler = scheduler
         self._clock = clock
         self._metrics = metrics
         self._changed = changed
         self._stats = StreamStats(clock, metrics)
-        self._lane = scheduler.open_lane(stream_id, limits.budget_ms, self._styled)
+        self._lane = scheduler.open_lane(stream_id, self.budget_ms, self._styled, self._late)
         self._transition: Transition | None = None
         self._subscriptions: set[Subscription] = set()
         self._watches: set[Watch] = set()
         self._last_frame_id = -1
         self._source_px: tuple[int, int] | None = None
+        metrics.streams_at_rung.labels(self.rung).inc()
 
     def __repr__(self) -> str:
         who = self.publisher.transport if self.publisher else "nobody"
@@ -89,6 +84,27 @@ class Session:
     def viewers(self) -> int:
         """Subscriptions open now."""
         return len(self._subscriptions)
+
+    @property
+    def budget_ms(self) -> float:
+        """How old a frame may get."""
+        return float(self.params.extra[BUDGET_MS])
+
+    @property
+    def rung(self) -> int:
+        """Where the stream stands on its ladder of working sizes; 0 is full size."""
+        return self._ladder.rung
+
+    @property
+    def ladder_px(self) -> tuple[int, ...]:
+        """The working sizes that it may be styled at, full size first."""
+        return self._ladder.sizes_px
+
+    def demand(self) -> Demand | None:
+        """What it asks of the engine at its lowest rung; None before anything of such a size has run."""
+        width_px, height_px = self._ladder.lowest_working_px(self._source_px)
+        cost_ms = self._scheduler.load.cost_ms(width_px * height_px)
+        return None if cost_ms is None else Demand(self._stats.fps_in or USUAL_HZ, cost_ms, self.budget_ms)
 
     def publish(self, transport: str, *, on_drop: OnDrop | None = None) -> Publisher:
         """Become the publisher. Raises Conflict if there is one, Unavailable when draining or closed."""
@@ -115,6 +131,7 @@ class Session:
         params = apply_patch(self._specs, self.params, patch)
         if params != self.params:
             self._retarget(params)
+            self._lane.set_budget(self.budget_ms)
             self._notify()
         return Accepted(self.params, self._last_frame_id + 1)
 
@@ -128,6 +145,7 @@ class Session:
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state as JSON."""
+        turn_ms = self._ladder.turn_ms
         return {
             "name": self.name,
             "state": self.state.value,
@@ -135,7 +153,11 @@ class Session:
             "viewers": self.viewers,
             "params": self.params.as_json(),
             "source_px": self._source_px,
-            "working_px": working_size(*self._source_px, self._limits.size_px) if self._source_px else None,
+            "working_px": self._ladder.working_px(self._source_px) if self._source_px else None,
+            "rung": self.rung,
+            "limiting_factor": self._ladder.limit(self._signals()).value,
+            "budget_ms": self.budget_ms,
+            "turn_ms": None if turn_ms is None else round(turn_ms, 2),
             "last_frame_id": self._last_frame_id,
             **self._stats.snapshot(),
         }
@@ -156,6 +178,7 @@ class Session:
         for subscription in tuple(self._subscriptions):
             subscription.close(reason)
         self._scheduler.close_lane(self._lane)
+        self._metrics.streams_at_rung.labels(self.rung).dec()
         log.info("stream %s: closed, %s", self.name, reason)
         self._notify()
 
@@ -164,11 +187,29 @@ class Session:
         self._last_frame_id = frame.frame_id
         self._source_px = (frame.rgb.shape[1], frame.rgb.shape[0])
         self._stats.received(self.publisher.transport)
-        width_px, height_px = working_size(*self._source_px, self._limits.size_px)
+        self._adapt()
+        width_px, height_px = self._ladder.working_px(self._source_px)
         job = Job(frame, self.params, self._look(), width_px, height_px)
         displaced = self._scheduler.put(self._lane, job)
         if displaced is not None:
             self._drop(Drop(displaced.frame.frame_id, DropReason.SUPERSEDED, frame.frame_id))
+
+    def _adapt(self) -> None:
+        """Before a frame is given its size: frames that wait or are being styled keep theirs, and their order."""
+        if not self._ladder.due():
+            return
+        before = self.rung
+        down = self._ladder.decide(self._signals())
+        if down == 0:
+            return
+        self._metrics.streams_at_rung.labels(before).dec()
+        self._metrics.streams_at_rung.labels(self.rung).inc()
+        self._metrics.rung_steps.labels("down" if down > 0 else "up").inc()
+        log.info("stream %s: %r", self.name, self._ladder)
+        self._notify()
+
+    def _signals(self) -> Signals:
+        return self._stats.signals(self.budget_ms, self._ladder.turn_ms)
 
     def _look(self) -> Look:
         if self._transition is None:
@@ -181,7 +222,9 @@ class Session:
 
     def _retarget(self, params: Params) -> None:
         shown = self._look()
-        self.params = params
+        before, self.params = self.params, params
+        if look_of(before) == look_of(params):
+            return  # nothing to be seen: what is blending goes on blending
         seen = self._last_frame_id >= 0 and params.transition_ms > 0
         self._transition = start_transition(shown, params, self._clock.now_ns()) if seen else None
 
@@ -190,11 +233,16 @@ class Session:
         if isinstance(outcome, EngineFailed):
             self._drop(Drop(frame.frame_id, DropReason.ENGINE_FAILED))
             return
+        self._ladder.turned(job.since_ns, (job.width_px, job.height_px))
         self._stats.styled()
         trace = Trace(frame.trace.received_ns, (*frame.trace.marks, *outcome.marks))
         styled = StyledFrame(frame.frame_id, outcome.rgb, frame.pts, frame.time_base, job.params, trace)
         for subscription in tuple(self._subscriptions):
             subscription.put(styled)
+
+    def _late(self, job: Job) -> None:
+        self._ladder.turned(job.since_ns, (job.width_px, job.height_px))
+        self._drop(Drop(job.frame.frame_id, DropReason.LATE))
 
     def _drop(self, drop: Drop) -> None:
         self._stats.dropped(drop)

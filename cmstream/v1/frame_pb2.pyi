@@ -103,6 +103,8 @@ class _DropReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     """The engine failed on this frame; the stream goes on."""
     DROP_REASON_CLOSED: _DropReason.ValueType  # 4
     """The stream ended before it was styled."""
+    DROP_REASON_LATE: _DropReason.ValueType  # 5
+    """It waited for the engine longer than the stream's latency budget."""
 
 class DropReason(_DropReason, metaclass=_DropReasonEnumTypeWrapper):
     """Why a frame got no result."""
@@ -116,6 +118,8 @@ DROP_REASON_ENGINE_FAILED: DropReason.ValueType  # 3
 """The engine failed on this frame; the stream goes on."""
 DROP_REASON_CLOSED: DropReason.ValueType  # 4
 """The stream ended before it was styled."""
+DROP_REASON_LATE: DropReason.ValueType  # 5
+"""It waited for the engine longer than the stream's latency budget."""
 Global___DropReason: typing_extensions.TypeAlias = DropReason
 
 @typing.final

@@ -234,7 +234,7 @@ async def test_capabilities_are_data() -> None:
         answer = await client.capabilities()
         (model,) = answer.models
         specs = {spec.name: spec for spec in model.parameters}
-        assert specs == {spec.name: spec for spec in server.engine.info.parameters}
+        assert specs == {spec.name: spec for spec in server.registry.specs}
         assert (model.licence, model.device) == (server.engine.info.licence, server.engine.info.device)
         assert answer.limits.window_frames == 2
 

@@ -44,5 +44,5 @@ def grey(level: int, side_px: int = 32) -> Rgb:
     return np.full((side_px, side_px, 3), level, np.uint8)
 
 
-def push(publisher: Publisher, level: int, received_ns: int = 0) -> int:
-    return publisher.push(grey(level), pts=0, time_base=TIME_BASE, trace=Trace(received_ns))
+def push(publisher: Publisher, level: int, received_ns: int = 0, side_px: int = 32) -> int:
+    return publisher.push(grey(level, side_px), pts=0, time_base=TIME_BASE, trace=Trace(received_ns))

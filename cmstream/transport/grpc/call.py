@@ -17,7 +17,7 @@ from cmstream.core.clock import Clock
 from cmstream.core.errors import CmstreamError, InvalidParameters, NotFound, Unavailable
 from cmstream.core.frame import Drop
 from cmstream.core.metrics import Metrics
-from cmstream.core.params import apply_patch, default_params
+from cmstream.core.params import BUDGET_MS, apply_patch, default_params
 from cmstream.session.publisher import Publisher
 from cmstream.session.registry import Registry
 from cmstream.session.session import Session
@@ -103,8 +103,8 @@ class StreamCall:
         form = ResultFormat(*check_open(request))
         patch = json_of(request.parameters)
         registry = self._services.registry
-        apply_patch(registry.specs, default_params(registry.specs), patch)  # refused before a stream is made for it
-        session = registry.open(request.stream or f"grpc-{secrets.token_hex(4)}")
+        params = apply_patch(registry.specs, default_params(registry.specs), patch)  # refused before a stream is made for it
+        session = registry.open(request.stream or f"grpc-{secrets.token_hex(4)}", params.extra[BUDGET_MS])
         try:
             with (
                 session.publish(TRANSPORT, on_drop=self._dropped) as publisher,

@@ -31,11 +31,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(rtc: RtcSettings | None = None, settings: Settings | None = None) -> AsyncIterator[Stage]:
+async def stage(
+    rtc: RtcSettings | None = None, settings: Settings | None = None, engine: FakeEngine | None = None
+) -> AsyncIterator[Stage]:
     """Peers on a registry with the fake engine; everything is closed at the end."""
     clock, metrics = MonotonicClock(), Metrics()
     registry = Registry(settings or Settings(), clock, metrics)
-    engine = FakeEngine()
+    engine = engine or FakeEngine()
     registry.serve(engine.info, Scheduler(engine, clock, metrics))
     codecs = ThreadPoolExecutor(2)
     peers = Peers(rtc or RtcSettings(), registry, metrics, clock, codecs, loopback_only=True)
@@ -77,11 +79,11 @@ async def offer_of(connection: RTCPeerConnection) -> str:
 
 
 async def publish(
-    peers: Peers, stream: str, rgb: tuple[int, int, int], *, without_candidates: bool = False
+    peers: Peers, stream: str, rgb: tuple[int, int, int], *, without_candidates: bool = False, side_px: int = 128
 ) -> RTCPeerConnection:
     """Publish a colour; `without_candidates` makes the offer OBS-shaped."""
     connection = client()
-    connection.addTrack(ColourTrack(rgb))
+    connection.addTrack(ColourTrack(rgb, side_px))
     sdp = await offer_of(connection)
     if without_candidates:
         sdp = "\r\n".join(line for line in sdp.splitlines() if not line.startswith(("a=candidate", "a=end-of"))) + "\r\n"

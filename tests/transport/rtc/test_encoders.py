@@ -7,14 +7,21 @@ import fractions
 import av
 import numpy as np
 import pytest
-from aiortc.codecs.h264 import H264Decoder
+from aiortc.codecs.h264 import H264Decoder, h264_depayload
 from aiortc.codecs.opus import OpusEncoder
+from aiortc.codecs.vpx import vp8_depayload
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
 from cmstream.transport.rtc.encoders import LowLatencyH264Encoder, SteadyVp8Encoder, live_encoder
 
 FRAME_TICKS = 3000
+
+
+def depayloaded(codec: str, payloads: list[bytes]) -> bytes:
+    """The frame that the payloads of one encode carry."""
+    depayload = h264_depayload if codec.endswith("H264") else vp8_depayload
+    return b"".join(depayload(payload) for payload in payloads)
 
 
 def picture(level: int, side_px: int = 128) -> av.VideoFrame:
@@ -109,6 +116,22 @@ def test_vp8_is_not_begun_anew_by_every_small_change_of_bitrate() -> None:
     encoder.encode(picture(2))
     assert encoder.target_bitrate == 600_000
     assert encoder.codec is not first
+
+
+@pytest.mark.parametrize("codec", ["video/H264", "video/VP8"])
+def test_every_frame_decodes_at_its_own_size_when_the_size_walks_down_and_up(codec: str) -> None:
+    encoder = live_encoder(RTCRtpCodecParameters(codec, 90_000))
+    decoder = av.CodecContext.create("h264" if codec.endswith("H264") else "vp8", "r")
+    decoded: list[av.VideoFrame] = []
+    sides_px = [384] * 3 + [240] * 3 + [384] * 3
+    levels = [20 + 20 * index for index in range(len(sides_px))]  # a colour for each, so that none can pass for another
+    for index, (side_px, level) in enumerate(zip(sides_px, levels, strict=True)):
+        frame = av.VideoFrame.from_ndarray(np.full((side_px, side_px, 3), level, np.uint8), format="rgb24")
+        frame.pts, frame.time_base = index * FRAME_TICKS, fractions.Fraction(1, 90_000)
+        decoded += decoder.decode(av.Packet(depayloaded(codec, encoder.encode(frame)[0])))
+    decoded += decoder.decode(None)
+    assert [frame.width for frame in decoded] == sides_px
+    assert [float(frame.to_ndarray(format="rgb24").mean()) for frame in decoded] == pytest.approx(levels, abs=6)
 
 
 def test_senders_get_our_encoders() -> None:

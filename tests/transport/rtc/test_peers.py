@@ -11,6 +11,7 @@ import pytest
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from cmstream.core.errors import Conflict, InvalidOffer, NotFound, ResourceExhausted
+from cmstream.engine.fake import FakeEngine
 from cmstream.settings import RtcSettings
 from tests.transport.rtc.media import ColourTrack, client, offer_of, publish, stage, watch
 
@@ -156,3 +157,21 @@ async def test_ending_an_unknown_session_says_so() -> None:
     async with stage() as on:
         with pytest.raises(NotFound):
             await on.peers.close("nonsense")
+
+
+async def test_a_viewer_sees_the_size_step_down_under_load_and_no_picture_is_broken_by_it() -> None:
+    engine = FakeEngine(ms_per_megapixel=600, buckets=(1,))  # 88 ms for a frame of full size: a turn takes twice that
+    async with stage(engine=engine) as on:
+        publisher = await publish(on.peers, "cam", BLUE, side_px=448)
+        viewer, track = await watch(on.peers, "cam")
+        sides_px: list[int] = []
+        async with asyncio.timeout(20):
+            while sides_px.count(sides_px[-1] if sides_px else 0) < 5 or len(set(sides_px)) < 2:
+                frame = await track.recv()
+                assert isinstance(frame, av.VideoFrame)
+                assert await mean_colour(frame) == pytest.approx(YELLOW, abs=12)
+                sides_px.append(frame.width)
+        assert sides_px == sorted(sides_px, reverse=True), "one step down, no frame of the old size after it"
+        assert set(sides_px) <= set(on.registry.get("cam").ladder_px)
+        await publisher.close()
+        await viewer.close()
