@@ -34,6 +34,10 @@ BUDGET_MS = "budget_ms"
 MIN_BUDGET_MS = 10
 MAX_BUDGET_MS = 5_000
 
+WATERMARK = "watermark"
+"""The extra parameter of every stream that switches measuring mode; `core.watermark` says what is measured with."""
+OFF, PASS = "off", "pass"
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
@@ -74,6 +78,12 @@ def budget_parameter(default_ms: float) -> ParameterSpec:
     """Of servers, which schedule streams; a model knows nothing of it."""
     about = "Under load a stream loses frames, then size, before its frames get older than this."
     return ParameterSpec(BUDGET_MS, "number", default_ms, "Latency budget (ms)", about, MIN_BUDGET_MS, MAX_BUDGET_MS)
+
+
+def watermark_parameter() -> ParameterSpec:
+    """Of every stream, whatever its model and engine."""
+    about = "pass carries the mark that a publisher drew into a corner over into the result, where a viewer reads its age."
+    return ParameterSpec(WATERMARK, "choice", OFF, "Watermark", about, choices=(OFF, PASS))
 
 
 StyleMix: TypeAlias = tuple[tuple[str, float], ...]

@@ -12,7 +12,7 @@ from cmstream.core.errors import InvalidInput, NotFound, ResourceExhausted, Unav
 from cmstream.core.geometry import ladder_px
 from cmstream.core.metrics import Metrics
 from cmstream.core.model_info import ModelInfo
-from cmstream.core.params import ParameterSpec, budget_parameter
+from cmstream.core.params import ParameterSpec, budget_parameter, watermark_parameter
 from cmstream.scheduler.admission import USUAL_HZ, Demand, Refusal, refusal
 from cmstream.scheduler.scheduler import Scheduler
 from cmstream.session.ladder import StreamLadder
@@ -60,8 +60,9 @@ class Registry:
         return f"<Registry {phase}, {len(self._sessions)} streams>"
 
     def serve(self, model: ModelInfo, scheduler: Scheduler) -> None:
-        """The model is loaded: streams may open."""
-        self._model = replace(model, parameters=(*model.parameters, budget_parameter(self._settings.streams.budget_ms)))
+        """The model is loaded: streams may open. They know its parameters, and those of the session itself."""
+        own = (budget_parameter(self._settings.streams.budget_ms), watermark_parameter())
+        self._model = replace(model, parameters=(*model.parameters, *own))
         self._scheduler = scheduler
         self._metrics.engine_busy.set_function(scheduler.load.busy)
 

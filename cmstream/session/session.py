@@ -15,8 +15,9 @@ from cmstream.core.errors import EngineFailed, Unavailable
 from cmstream.core.frame import Drop, DropReason, Frame, StyledFrame
 from cmstream.core.look import Look, Transition, look_of, start_transition
 from cmstream.core.metrics import Metrics
-from cmstream.core.params import BUDGET_MS, ParameterSpec, Params, apply_patch, default_params
+from cmstream.core.params import BUDGET_MS, PASS, WATERMARK, ParameterSpec, Params, apply_patch, default_params
 from cmstream.core.trace import Trace
+from cmstream.core.watermark import passed
 from cmstream.engine.base import EngineOutput
 from cmstream.scheduler.adaptation import Signals
 from cmstream.scheduler.admission import USUAL_HZ, Demand
@@ -67,7 +68,7 @@ class Session:
         self._clock = clock
         self._metrics = metrics
         self._changed = changed
-        self._stats = StreamStats(clock, metrics)
+        self._stats = StreamStats(name, clock, metrics)
         self._lane = scheduler.open_lane(stream_id, self.budget_ms, self._styled, self._late)
         self._transition: Transition | None = None
         self._subscriptions: set[Subscription] = set()
@@ -162,6 +163,10 @@ class Session:
             **self._stats.snapshot(),
         }
 
+    def traces(self) -> dict[str, Any]:
+        """Where the time of the frames delivered of late went, as JSON; `frames` is 0 when there were none."""
+        return {"name": self.name, **self._stats.traces()}
+
     def drain(self) -> None:
         """No new publisher or viewers; those here are told through their watches."""
         self.state = next_state(self.state, Event.DRAIN)
@@ -236,7 +241,9 @@ class Session:
         self._ladder.turned(job.since_ns, (job.width_px, job.height_px))
         self._stats.styled()
         trace = Trace(frame.trace.received_ns, (*frame.trace.marks, *outcome.marks))
-        styled = StyledFrame(frame.frame_id, outcome.rgb, frame.pts, frame.time_base, job.params, trace)
+        measured = job.params.extra.get(WATERMARK) == PASS
+        rgb = passed(frame.rgb, outcome.rgb) if measured else outcome.rgb
+        styled = StyledFrame(frame.frame_id, rgb, frame.pts, frame.time_base, job.params, trace)
         for subscription in tuple(self._subscriptions):
             subscription.put(styled)
 
@@ -249,8 +256,8 @@ class Session:
         if self.publisher is not None and self.publisher.on_drop is not None:
             self.publisher.on_drop(drop)
 
-    def _delivered(self, subscription: Subscription, trace: Trace) -> None:
-        self._stats.delivered(subscription.transport, trace)
+    def _delivered(self, subscription: Subscription, frame_id: int, trace: Trace) -> None:
+        self._stats.delivered(frame_id, subscription.transport, trace, self.budget_ms)
 
     def _unpublish(self, publisher: Publisher) -> None:
         waiting = self._lane.take() if self._lane.job is not None else None

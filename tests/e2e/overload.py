@@ -150,5 +150,5 @@ async def _view(server: Server, session: Session, start_ns: int, ages_ms: Record
     with session.subscribe("test") as frames:
         async for frame in frames:
             now_ns = server.clock.now_ns()
-            frames.delivered(frame.trace)
+            frames.delivered(frame.frame_id, frame.trace)
             ages_ms.add((now_ns - start_ns) / NS_PER_S, (now_ns - frame.trace.received_ns) / NS_PER_MS)

@@ -172,7 +172,7 @@ class Simulation:
 
     async def _view(self, camera: Camera) -> None:
         async for frame in camera.subscription:
-            camera.subscription.delivered(frame.trace)
+            camera.subscription.delivered(frame.frame_id, frame.trace)
             age_ms = frame.trace.age_ms(self.clock.now_ns())
             wait_ms = frame.trace.stages_ms()[Stage.QUEUE]
             camera.seen.append(Seen(frame.frame_id, self.now_ms, age_ms, wait_ms, frame.rgb.shape[1]))

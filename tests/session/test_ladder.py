@@ -101,7 +101,7 @@ async def test_live_the_load_turned_up_and_down_walks_down_and_up_without_oscill
         async def view() -> None:
             with session.subscribe("test") as frames:
                 async for frame in frames:
-                    frames.delivered(frame.trace)
+                    frames.delivered(frame.frame_id, frame.trace)
                     widths.append((frame.frame_id, frame.rgb.shape[1]))
 
         async with asyncio.TaskGroup() as tasks:
