@@ -61,6 +61,6 @@ export class Measuring {
   /** Says what was read of late. */
   show() {
     const summary = this.#meter.summary();
-    this.#output.textContent = summary ? `p50 ${Math.round(summary.p50_ms)} ms · p95 ${Math.round(summary.p95_ms)} ms · ${Math.round(100 * summary.read)} % read` : "–";
+    this.#output.textContent = summary ? `p50 ${Math.round(summary.p50_ms)} · p95 ${Math.round(summary.p95_ms)} ms · ${Math.round(100 * summary.read)} %` : "";
   }
 }

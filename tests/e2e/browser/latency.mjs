@@ -7,7 +7,7 @@ const WINDOW_MS = 6_000;
 const [base, picture] = process.argv.slice(2);
 
 await report(async (page) => {
-  await page.goto(base);
+  await page.goto(`${base}/?view=side`);
   await page.waitForSelector("[data-parameter=strength]");
   const inLook = (await page.$$("[data-parameter=watermark]")).length;
   const fits = await page.evaluate(() => document.documentElement.scrollHeight <= innerHeight && document.documentElement.scrollWidth <= innerWidth);
@@ -18,7 +18,7 @@ await report(async (page) => {
   await page.click("#measure");
   await pause(WARM_UP_MS + WINDOW_MS);
   const text = await page.textContent("#stat-glass");
-  const [p50_ms, p95_ms, read] = (text.match(/\d+/g) ?? []).map(Number);
+  const [, p50_ms, p95_ms, read] = (/^p50 (\d+) · p95 (\d+) ms · (\d+) %$/.exec(text) ?? []).map(Number);
   const stream = `${base}/api/v1/streams/${await page.inputValue("#stream-name")}`;
   const measured = await (await fetch(stream)).json();
   if (picture) await page.screenshot({ path: picture });
