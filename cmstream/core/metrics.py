@@ -29,6 +29,9 @@ class Metrics:
         self.age_seconds = Histogram(
             "cmstream_age_seconds", "Age of a frame when delivered", ["transport"], buckets=_SECONDS, registry=on
         )
+        self.slow_frames = Counter(
+            "cmstream_slow_frames", "Frames older than their budget when delivered, by guilty stage", ["stage"], registry=on
+        )
         self.streams = Gauge("cmstream_streams", "Streams open", registry=on)
         self.viewers = Gauge("cmstream_viewers", "Viewers connected", ["transport"], registry=on)
         self.peers = Gauge("cmstream_peers", "WebRTC sessions", ["role"], registry=on)

@@ -29,6 +29,10 @@ NOISE_MOTION = "noise_motion"
 """The extra parameter of engines that can carry noise along with the picture."""
 FIXED, FOLLOW = "fixed", "follow"
 
+WATERMARK = "watermark"
+"""The extra parameter of every stream that switches measuring mode; `core.watermark` says what is measured with."""
+OFF, PASS = "off", "pass"
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
@@ -63,6 +67,12 @@ def noise_motion_parameter() -> ParameterSpec:
     """Of engines that keep the state it takes; a model knows nothing of it."""
     about = "Strokes keep their place on the screen (fixed), or stick to what is painted and move with it (follow)."
     return ParameterSpec(NOISE_MOTION, "choice", FOLLOW, "Strokes", about, choices=(FIXED, FOLLOW))
+
+
+def watermark_parameter() -> ParameterSpec:
+    """Of every stream, whatever its model and engine."""
+    about = "pass carries the mark that a publisher drew into a corner over into the result, where a viewer reads its age."
+    return ParameterSpec(WATERMARK, "choice", OFF, "Watermark", about, choices=(OFF, PASS))
 
 
 StyleMix: TypeAlias = tuple[tuple[str, float], ...]

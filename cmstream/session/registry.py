@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+from dataclasses import replace
 
 from cmstream.core.clock import Clock
 from cmstream.core.errors import InvalidInput, NotFound, ResourceExhausted, Unavailable
 from cmstream.core.metrics import Metrics
 from cmstream.core.model_info import ModelInfo
-from cmstream.core.params import ParameterSpec
+from cmstream.core.params import ParameterSpec, watermark_parameter
 from cmstream.scheduler.scheduler import Scheduler
 from cmstream.session.session import Session, StreamLimits
 from cmstream.session.state import State
@@ -47,8 +48,8 @@ class Registry:
         return f"<Registry {phase}, {len(self._sessions)} streams>"
 
     def serve(self, model: ModelInfo, scheduler: Scheduler) -> None:
-        """The model is loaded: streams may open."""
-        self._model = model
+        """The model is loaded: streams may open. They know its parameters, and the one of the session itself."""
+        self._model = replace(model, parameters=(*model.parameters, watermark_parameter()))
         self._scheduler = scheduler
 
     @property

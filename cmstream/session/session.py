@@ -16,8 +16,9 @@ from cmstream.core.frame import Drop, DropReason, Frame, StyledFrame
 from cmstream.core.geometry import working_size
 from cmstream.core.look import Look, Transition, look_of, start_transition
 from cmstream.core.metrics import Metrics
-from cmstream.core.params import ParameterSpec, Params, apply_patch, default_params
+from cmstream.core.params import PASS, WATERMARK, ParameterSpec, Params, apply_patch, default_params
 from cmstream.core.trace import Trace
+from cmstream.core.watermark import passed
 from cmstream.engine.base import EngineOutput
 from cmstream.scheduler.job import Job
 from cmstream.scheduler.scheduler import Scheduler
@@ -73,7 +74,7 @@ class Session:
         self._clock = clock
         self._metrics = metrics
         self._changed = changed
-        self._stats = StreamStats(clock, metrics)
+        self._stats = StreamStats(name, clock, metrics)
         self._lane = scheduler.open_lane(stream_id, limits.budget_ms, self._styled)
         self._transition: Transition | None = None
         self._subscriptions: set[Subscription] = set()
@@ -140,6 +141,10 @@ class Session:
             **self._stats.snapshot(),
         }
 
+    def traces(self) -> dict[str, Any]:
+        """Where the time of the frames delivered of late went, as JSON; `frames` is 0 when there were none."""
+        return {"name": self.name, **self._stats.traces()}
+
     def drain(self) -> None:
         """No new publisher or viewers; those here are told through their watches."""
         self.state = next_state(self.state, Event.DRAIN)
@@ -192,7 +197,9 @@ class Session:
             return
         self._stats.styled()
         trace = Trace(frame.trace.received_ns, (*frame.trace.marks, *outcome.marks))
-        styled = StyledFrame(frame.frame_id, outcome.rgb, frame.pts, frame.time_base, job.params, trace)
+        measured = job.params.extra.get(WATERMARK) == PASS
+        rgb = passed(frame.rgb, outcome.rgb) if measured else outcome.rgb
+        styled = StyledFrame(frame.frame_id, rgb, frame.pts, frame.time_base, job.params, trace)
         for subscription in tuple(self._subscriptions):
             subscription.put(styled)
 
@@ -201,8 +208,8 @@ class Session:
         if self.publisher is not None and self.publisher.on_drop is not None:
             self.publisher.on_drop(drop)
 
-    def _delivered(self, subscription: Subscription, trace: Trace) -> None:
-        self._stats.delivered(subscription.transport, trace)
+    def _delivered(self, subscription: Subscription, frame_id: int, trace: Trace) -> None:
+        self._stats.delivered(frame_id, subscription.transport, trace, self._limits.budget_ms)
 
     def _unpublish(self, publisher: Publisher) -> None:
         waiting = self._lane.take() if self._lane.job is not None else None

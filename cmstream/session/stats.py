@@ -9,6 +9,8 @@ from cmstream.core.frame import Drop, DropReason
 from cmstream.core.metrics import Metrics
 from cmstream.core.rate import RateMeter, RecentMedian
 from cmstream.core.trace import Stage, Trace
+from cmstream.session.recent_traces import RecentTraces
+from cmstream.session.slow_frames import SlowFrames
 
 MS_PER_S = 1000.0
 
@@ -16,13 +18,15 @@ MS_PER_S = 1000.0
 class StreamStats:
     """Counts for one stream, and for the whole server through `metrics`."""
 
-    def __init__(self, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, stream: str, clock: Clock, metrics: Metrics) -> None:
         self._clock = clock
         self._metrics = metrics
         self._rate_in = RateMeter(clock)
         self._rate_out = RateMeter(clock)
         self._age_ms = RecentMedian()
         self._stages_ms = {stage: RecentMedian() for stage in Stage}
+        self._recent = RecentTraces(clock)
+        self._slow = SlowFrames(stream, clock, metrics)
         self._received = 0
         self._styled = 0
         self._delivered = 0
@@ -44,14 +48,16 @@ class StreamStats:
         self._dropped[drop.reason] += 1
         self._metrics.frames_dropped.labels(drop.reason).inc()
 
-    def delivered(self, transport: str, trace: Trace) -> None:
+    def delivered(self, frame_id: int, transport: str, trace: Trace, budget_ms: float) -> None:
         """A styled frame left for one viewer."""
         self._delivered += 1
-        age_ms = trace.age_ms(self._clock.now_ns())
+        age_ms, stages_ms = trace.age_ms(self._clock.now_ns()), trace.stages_ms()
+        self._recent.add(age_ms, stages_ms)
+        self._slow.judge(frame_id, transport, age_ms, budget_ms, stages_ms)
         self._age_ms.add(age_ms)
         self._metrics.frames_delivered.labels(transport).inc()
         self._metrics.age_seconds.labels(transport).observe(age_ms / MS_PER_S)
-        for stage, took_ms in trace.stages_ms().items():
+        for stage, took_ms in stages_ms.items():
             self._stages_ms[stage].add(took_ms)
             self._metrics.stage_seconds.labels(stage).observe(took_ms / MS_PER_S)
 
@@ -70,3 +76,7 @@ class StreamStats:
             "stages_ms": {stage: round(value, 2) for stage, value in stages_ms.items()},
             "clock_ms": round(self._clock.now_ns() / NS_PER_MS, 1),
         }
+
+    def traces(self) -> dict[str, Any]:
+        """Percentiles over the last ten seconds, and the frames that were slow."""
+        return {**self._recent.snapshot(), "slow_frames": self._slow.snapshot()}

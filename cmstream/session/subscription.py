@@ -13,13 +13,13 @@ from cmstream.core.trace import Trace
 class Subscription:
     """A context manager and async iterator of styled frames. It ends when the stream closes: `reason` says why.
 
-    Call `delivered` with the finished trace once a frame has left for the viewer: that is what is counted and shown.
+    Call `delivered` with the id and the finished trace once a frame has left for the viewer: that is what is counted and shown.
     """
 
     def __init__(
         self,
         transport: str,
-        delivered: Callable[[Subscription, Trace], None],
+        delivered: Callable[[Subscription, int, Trace], None],
         dropped: Callable[[Drop], None],
         leave: Callable[[Subscription], None],
     ) -> None:
@@ -56,9 +56,9 @@ class Subscription:
         if displaced is not None:
             self._drop(Drop(displaced.frame_id, DropReason.SLOW_SINK, frame.frame_id))
 
-    def delivered(self, trace: Trace) -> None:
-        """The frame with this trace has been handed to the viewer."""
-        self._delivered(self, trace)
+    def delivered(self, frame_id: int, trace: Trace) -> None:
+        """The frame has been handed to the viewer; its trace ends here."""
+        self._delivered(self, frame_id, trace)
 
     def close(self, reason: str = "the viewer left") -> None:
         """End the subscription and wake its reader. Closing twice is fine."""

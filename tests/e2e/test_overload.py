@@ -51,7 +51,7 @@ async def test_a_minute_of_fourfold_overload_leaves_age_and_memory_flat_and_ever
             with session.subscribe("test") as frames:
                 async for frame in frames:
                     now_ns = clock.now_ns()
-                    frames.delivered(frame.trace)
+                    frames.delivered(frame.frame_id, frame.trace)
                     ages.append(((now_ns - start_ns) / NS_PER_S, (now_ns - frame.trace.received_ns) / NS_PER_MS))
                     if not memory_kb and ages[-1][0] > 10:
                         memory_kb.append(resident_kb())

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from cmstream.core import watermark
 from cmstream.core.clock import FakeClock
 from cmstream.core.errors import (
     Conflict,
@@ -20,8 +21,10 @@ from cmstream.core.errors import (
     Unavailable,
 )
 from cmstream.core.frame import Drop, DropReason
-from cmstream.core.trace import Trace
+from cmstream.core.metrics import Metrics
+from cmstream.core.trace import Stage, Trace
 from cmstream.engine.fake import FakeEngine
+from cmstream.session.registry import Registry
 from cmstream.session.state import Event, State, next_state
 from cmstream.settings import Settings, StreamSettings
 from tests.session.stage import grey, push, registry_on
@@ -226,6 +229,63 @@ async def test_draining_tells_everybody_and_admits_nobody() -> None:
             registry.close_all("bye")
             assert await watch.changed(1)
             assert watch.closed
+
+
+async def test_in_measuring_mode_the_result_carries_the_source_s_mark_and_otherwise_it_is_styled_like_the_rest() -> None:
+    async with registry_on() as registry:
+        session = registry.open("cam")
+        with session.publish("test") as publisher, session.subscribe("test") as frames:
+
+            async def value_back(value: int) -> int | None:
+                rgb = watermark.marked(grey(10, 256), value)
+                publisher.push(rgb, pts=0, time_base=Fraction(1, 30), trace=Trace(0))
+                return watermark.read((await anext(frames)).rgb)
+
+            assert await value_back(1234) is None, "the fake engine inverts it"
+            session.update({"watermark": "pass"})
+            assert await value_back(1235) == 1235
+            push(publisher, 10)
+            assert (int((styled := await anext(frames)).rgb[0, 0, 0]), styled.params.extra["watermark"]) == (245, "pass")
+            session.update({"watermark": "off"})
+            assert await value_back(1236) is None
+
+
+async def test_a_delivered_frame_is_in_the_traces_and_a_late_one_is_named() -> None:
+    clock = FakeClock()
+    async with registry_on(FakeEngine(clock=clock), clock=clock) as registry:
+        session = registry.open("cam")
+        assert session.traces()["frames"] == 0
+        with session.publish("test") as publisher, session.subscribe("test") as frames:
+            for waited_ms in (20, 400):
+                push(publisher, 1, clock.now_ns())
+                styled = await anext(frames)
+                clock.advance_ms(waited_ms)
+                frames.delivered(styled.frame_id, styled.trace.mark(Stage.SEND, clock.now_ns()))
+        traces = session.traces()
+    assert (traces["name"], traces["frames"]) == ("cam", 2)
+    assert traces["stages_ms"]["send"] == {"p50": 20, "p95": 400, "p99": 400}
+    (slow,) = traces["slow_frames"]["newest"]
+    assert (slow["frame_id"], slow["guilty"], slow["excess_ms"]) == (1, "send", 380)
+
+
+async def test_no_series_of_metrics_is_added_for_another_stream() -> None:
+    def series(metrics: Metrics) -> int:
+        return sum(len(family.samples) for family in metrics.registry.collect())
+
+    async def one(registry: Registry, name: str) -> None:
+        session = registry.open(name)
+        with session.publish("test") as publisher, session.subscribe("test") as frames:
+            push(publisher, 1)
+            styled = await anext(frames)
+            frames.delivered(styled.frame_id, styled.trace)
+        registry.close(name)
+
+    async with registry_on() as registry:
+        await one(registry, "first")
+        before = series(registry._metrics)
+        for number in range(50):
+            await one(registry, f"cam-{number}")
+        assert series(registry._metrics) == before
 
 
 def test_the_table_of_states_has_no_way_out_of_closed() -> None:

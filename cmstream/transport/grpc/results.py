@@ -55,7 +55,7 @@ class Results:
             capture_time_us = self._ledger.capture_time_us(styled.frame_id)
             if capture_time_us is not None:  # else it is a frame of the publisher before this one
                 trace = await self._send(styled, capture_time_us)
-                subscription.delivered(trace)
+                subscription.delivered(styled.frame_id, trace)
                 self._ledger.settle(styled.frame_id)
 
     async def _send(self, styled: StyledFrame, capture_time_us: int) -> Trace:

@@ -1,6 +1,8 @@
 """Server-sent events of one stream (HTML Standard, 9.2).
 
-`stats` once a second and at every change, `draining` once the stream drains, `closed` with the reason at the end.
+`stats` once a second and at every change; `traces` once a second while frames are delivered: percentiles of every stage
+over the last ten seconds, and the newest slow frames. `draining` once the stream drains, `closed` with the reason at the
+end.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from typing import Any
 
 from aiohttp import web
 
+from cmstream.core.clock import NS_PER_S
 from cmstream.session.session import Session
 from cmstream.session.state import State
 from cmstream.session.watch import Watch
-from cmstream.transport.http.context import context_of
+from cmstream.transport.http.context import Context, context_of
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ async def _events(request: web.Request) -> web.StreamResponse:
     with session.watch() as watch:
         context.watches.add(watch)
         try:
-            await _tell(response, session, watch, context.stopping)
+            await _tell(response, session, watch, context)
         except ConnectionError:
             pass  # the reader left, which is how event streams end
         except TimeoutError:
@@ -55,16 +58,26 @@ def _abort(request: web.Request) -> None:
         request.transport.abort()  # a plain close would wait for the reader to take what is buffered
 
 
-async def _tell(response: web.StreamResponse, session: Session, watch: Watch, stopping: asyncio.Event) -> None:
+async def _tell(response: web.StreamResponse, session: Session, watch: Watch, context: Context) -> None:
     told_draining = False
-    while not (watch.closed or stopping.is_set()):
+    traces_due_ns = context.clock.now_ns() + round(PERIOD_S * NS_PER_S)
+    while not (watch.closed or context.stopping.is_set()):
         if session.state is State.DRAINING and not told_draining:
             told_draining = True
             await _send(response, "draining", {"name": session.name})
         await _send(response, "stats", session.snapshot())
+        if context.clock.now_ns() >= traces_due_ns:
+            traces_due_ns += round(PERIOD_S * NS_PER_S)
+            await _send_traces(response, session)
         await watch.changed(PERIOD_S)
     reason = session.reason or "the server is shutting down"
     await _send(response, "closed", {"name": session.name, "state": session.state.value, "reason": reason})
+
+
+async def _send_traces(response: web.StreamResponse, session: Session) -> None:
+    traces = session.traces()
+    if traces["frames"]:
+        await _send(response, "traces", traces)
 
 
 async def _send(response: web.StreamResponse, kind: str, data: dict[str, Any]) -> None:

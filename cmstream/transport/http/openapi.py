@@ -95,7 +95,10 @@ def _streams() -> dict[str, Any]:
         },
         "/api/v1/streams/{stream}/events": {
             "parameters": [_STREAM],
-            "get": {"summary": "Live figures", "responses": {"200": events, "404": _PROBLEM}},
+            "get": {
+                "summary": "Live figures: events `stats`, `traces`, `draining`, `closed`",
+                "responses": {"200": events, "404": _PROBLEM},
+            },
         },
     }
 

@@ -61,9 +61,10 @@ def apply() -> None:
     _accept_profiles()
 
 
-def use_codecs(sender: RTCRtpSender, codecs: Executor) -> None:
-    """Let `sender` encode on `codecs`."""
-    sender._RTCRtpSender__loop = _CodecLoop(asyncio.get_running_loop(), codecs)  # type: ignore[attr-defined]  # private
+def use_codecs(sender: RTCRtpSender, codecs: Executor, encoded: Callable[[], None]) -> None:
+    """Let `sender` encode on `codecs`; `encoded` is called on the loop after every frame, before any of it is sent."""
+    loop = _CodecLoop(asyncio.get_running_loop(), codecs, encoded)
+    sender._RTCRtpSender__loop = loop  # type: ignore[attr-defined]  # private
 
 
 def ignore(receiver: RTCRtpReceiver) -> None:
@@ -74,12 +75,15 @@ def ignore(receiver: RTCRtpReceiver) -> None:
 class _CodecLoop:
     """Stands in for the loop where the sender asks for its default executor."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, codecs: Executor) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, codecs: Executor, encoded: Callable[[], None]) -> None:
         self._loop = loop
         self._codecs = codecs
+        self._encoded = encoded
 
     def run_in_executor(self, executor: None, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-        return self._loop.run_in_executor(self._codecs, function, *arguments)
+        future = self._loop.run_in_executor(self._codecs, function, *arguments)
+        future.add_done_callback(lambda _: self._encoded())  # callbacks run in order: this one before whoever awaits it
+        return future
 
 
 def _stop_decoder(receiver: Any) -> None:

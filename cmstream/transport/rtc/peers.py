@@ -88,7 +88,7 @@ class Peers:
         self._run(peer, self._viewer_life(peer, subscription, session))
         track = StyledTrack(subscription, self._clock)
         track.on("ended", lambda: peer.end(subscription.reason or "the media ended"))
-        compat.use_codecs(peer.connection.addTrack(track), self._codecs)
+        compat.use_codecs(peer.connection.addTrack(track), self._codecs, track.encoded)
         prefer_send_codecs(peer.connection.getTransceivers()[0])
         await self._answer(peer, offer)
         return peer

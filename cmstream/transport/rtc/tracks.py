@@ -28,8 +28,7 @@ VIDEO_TIME_BASE = Fraction(1, VIDEO_CLOCK_HZ)
 class StyledTrack(MediaStreamTrack):
     """A video track of the newest styled frames; ends with its subscription.
 
-    A frame counts as delivered when the sender asks for the next one: it has then been encoded and its packets sent, so
-    the stage `encode` includes handing them to the socket.
+    A frame counts as delivered when the sender asks for the next one: its packets have then been handed to the socket.
     """
 
     kind = "video"
@@ -38,25 +37,32 @@ class StyledTrack(MediaStreamTrack):
         super().__init__()
         self._subscription = subscription
         self._clock = clock
-        self._sending: Trace | None = None
+        self._sending: tuple[int, Trace] | None = None
         self._origin_ns: int | None = None
         self._last_pts = -1
 
     async def recv(self) -> av.VideoFrame:
         """The next frame, RGB; waits for one newer than the last. Raises MediaStreamError at the end."""
         if self._sending is not None:
-            self._subscription.delivered(self._sending.mark(Stage.ENCODE, self._clock.now_ns()))
+            frame_id, trace = self._sending
+            self._subscription.delivered(frame_id, trace.mark(Stage.SEND, self._clock.now_ns()))
             self._sending = None
         try:
             styled = await anext(self._subscription)
         except StopAsyncIteration:
             self.stop()
             raise MediaStreamError from None
-        self._sending = styled.trace.mark(Stage.DELIVER, self._clock.now_ns())
+        self._sending = (styled.frame_id, styled.trace.mark(Stage.DELIVER, self._clock.now_ns()))
         frame = av.VideoFrame.from_ndarray(styled.rgb, format="rgb24")
         frame.pts = self._pts(styled.trace.received_ns)
         frame.time_base = VIDEO_TIME_BASE
         return frame
+
+    def encoded(self) -> None:
+        """The sender has encoded the frame it was given last, and begins to send it."""
+        if self._sending is not None:
+            frame_id, trace = self._sending
+            self._sending = (frame_id, trace.mark(Stage.ENCODE, self._clock.now_ns()))
 
     def _pts(self, received_ns: int) -> int:
         """The capture's own cadence in RTP units, strictly increasing."""

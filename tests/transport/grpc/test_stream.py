@@ -10,6 +10,7 @@ import pytest
 
 from cmstream.core.frame import Rgb
 from cmstream.core.picture import decode_picture, encode_jpeg
+from cmstream.core.trace import Stage
 from cmstream.v1 import frame_pb2
 from cmstream.v1.control_pb2 import OpenStream
 from cmstream.v1.frame_pb2 import SourceFrame, StyledFrame, TimeBase
@@ -55,6 +56,22 @@ async def test_the_timings_of_every_stage_sum_to_the_total() -> None:
         stages = {timing.stage: timing.duration_us for timing in styled.stage_timings}
         assert stages[frame_pb2.STAGE_INFER] >= 19_000
         assert {frame_pb2.STAGE_QUEUE, frame_pb2.STAGE_DELIVER, frame_pb2.STAGE_ENCODE} <= stages.keys()
+
+
+async def test_the_stages_of_a_frame_over_grpc_leave_no_time_unaccounted() -> None:
+    async with serving({"streams": {"budget_ms": 10}}, latency_ms=20) as server, dialogue(server.address) as client:
+        wanted = OpenStream(stream="cam", result_format=frame_pb2.PIXEL_FORMAT_JPEG)
+        await client.say(StreamRequest(open=wanted))
+        await client.hear("opened")
+        for frame_id in range(5):
+            await client.say(jpeg_frame(frame_id, picture()))
+            await client.hear("frame")
+        traced = server.registry.get("cam").traces()["slow_frames"]["newest"]
+    assert [frame["frame_id"] for frame in traced[:4]] == [0, 1, 2, 3]
+    for frame in traced:
+        assert list(frame["stages_ms"]) == list(Stage)
+        assert sum(frame["stages_ms"].values()) == pytest.approx(frame["age_ms"], rel=0.05)
+        assert min(frame["stages_ms"][stage] for stage in ("decode", "encode", "send")) > 0
 
 
 async def test_jpeg_goes_in_and_comes_out() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 from aiohttp import ClientError
 
+from cmstream.session.session import Session
 from cmstream.transport.http import events
+from tests.session.stage import push
 from tests.transport.http.serving import next_event, serving
 
 EVENTS = "/api/v1/streams/cam/events"
@@ -23,6 +26,34 @@ async def test_figures_come_once_a_second_when_nothing_changes() -> None:
             kind, _ = await asyncio.wait_for(next_event(answer.content), 2)
             assert kind == "stats"
             assert 0.8 < loop.time() - start_s < 1.6
+
+
+async def test_traces_come_once_a_second_while_frames_are_delivered_however_often_the_stream_changes() -> None:
+    async with serving() as (server, http):
+        session = server.registry.open("cam")
+        async with http.get(EVENTS) as answer, asyncio.TaskGroup() as tasks:
+            delivering = tasks.create_task(deliver_and_change(session))
+            events = [await asyncio.wait_for(next_event(answer.content), 2) for _ in range(60)]
+            delivering.cancel()
+    traces = [data for kind, data in events if kind == "traces"]
+    assert 1 <= len(traces) <= 4, "the changes alone are twenty a second"
+    last = traces[-1]
+    assert (last["name"], last["window_s"]) == ("cam", 10)
+    assert last["frames"] > 5
+    assert {"queue", "h2d", "infer", "d2h"} == set(last["stages_ms"])
+    assert set(last["age_ms"]) == {"p50", "p95", "p99"}
+    assert last["slow_frames"]["total"] == last["frames"], "the frames claim to have come long ago"
+    assert 0 < len(last["slow_frames"]["newest"]) <= 8
+
+
+async def deliver_and_change(session: Session) -> None:
+    with session.publish("test") as publisher, session.subscribe("test") as frames:
+        for number in itertools.count():
+            push(publisher, 1)
+            styled = await anext(frames)
+            frames.delivered(styled.frame_id, styled.trace)
+            session.update({"seed": number % 8})
+            await asyncio.sleep(0.05)
 
 
 async def test_draining_is_told_once_and_the_end_names_its_reason() -> None:

@@ -31,11 +31,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(rtc: RtcSettings | None = None, settings: Settings | None = None) -> AsyncIterator[Stage]:
+async def stage(
+    rtc: RtcSettings | None = None, settings: Settings | None = None, *, latency_ms: float = 0.0
+) -> AsyncIterator[Stage]:
     """Peers on a registry with the fake engine; everything is closed at the end."""
     clock, metrics = MonotonicClock(), Metrics()
     registry = Registry(settings or Settings(), clock, metrics)
-    engine = FakeEngine()
+    engine = FakeEngine(latency_ms)
     registry.serve(engine.info, Scheduler(engine, clock, metrics))
     codecs = ThreadPoolExecutor(2)
     peers = Peers(rtc or RtcSettings(), registry, metrics, clock, codecs, loopback_only=True)
