@@ -98,7 +98,7 @@ async def _hear(call: Call, tally: Tally, clock: Clock, start_ns: int) -> None:
             case "frame_dropped":
                 drop = drop_of(response.frame_dropped)
                 tally.sent_ns.pop(drop.frame_id)
-                tally.dropped[drop.reason] += 1
+                tally.dropped[drop.reason.value] += 1
 
 
 async def _remember(pid: int, tally: Tally) -> None:
