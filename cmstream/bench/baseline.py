@@ -1,4 +1,4 @@
-"""An earlier report beside a new one: every figure that both have, as a ratio, and whether it got worse. Pure but for reading."""
+"""An earlier report beside a new one: every figure that both have, its ratio, and whether it got worse."""
 
 from __future__ import annotations
 

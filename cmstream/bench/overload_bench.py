@@ -1,4 +1,4 @@
-"""A publisher that sends `OVERLOAD` times what the server does: whether what comes back stays young and nothing is lost silently.
+"""A publisher that sends `OVERLOAD` times what the server does: what comes back stays young, and no frame is lost silently.
 
 It heeds no window: frames are written at their time over a call that carries plain bytes, and every answer is counted.
 """

@@ -66,7 +66,9 @@ def _webrtc(results: tuple[WebRtcResult, ...]) -> Figure:
 
 
 def _streams(results: tuple[StreamsResult, ...]) -> Figure:
-    figure, axes = _figure(f"Streams at once, {results[0].width_px}×{results[0].height_px}, model {Path(results[0].engine).stem}")
+    figure, axes = _figure(
+        f"Streams at once, {results[0].width_px}×{results[0].height_px}, model {Path(results[0].engine).stem}"
+    )
     counts = [one.streams for one in results]
     axes.plot(counts, [one.fps for one in results], "o-", color=OURS, label="all streams together")
     each = [one.fps / one.streams for one in results]
