@@ -83,7 +83,7 @@ def _streams(results: tuple[StreamsResult, ...]) -> Figure:
 
 def _overload(result: OverloadResult) -> Figure:
     figure, axes = _figure(
-        f"Age under overload: {result.sent_hz:.0f} fps sent, {result.server_fps:.0f} fps styled, model {Path(result.engine).stem}"
+        f"Age under overload: {result.sent_hz:.0f} fps sent, {result.server_fps:.0f} styled, model {Path(result.engine).stem}"
     )
     at_s = [one.at_s for one in result.moments]
     axes.plot(at_s, [one.p50_ms for one in result.moments], color=OURS, label="median")

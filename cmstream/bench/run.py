@@ -11,7 +11,7 @@ from cmstream.bench.engine_bench import measure_engine
 from cmstream.bench.grpc_bench import measure_grpc
 from cmstream.bench.hardware import hardware
 from cmstream.bench.overload_bench import measure_overload
-from cmstream.bench.report import EngineResult, GrpcResult, Report, RunnerResult, WebRtcResult
+from cmstream.bench.report import EngineResult, GrpcResult, OverloadResult, Report, RunnerResult, StreamsResult, WebRtcResult
 from cmstream.bench.runner_bench import measure_runners
 from cmstream.bench.servers import MODEL
 from cmstream.bench.streams_bench import measure_streams
@@ -48,16 +48,8 @@ def run_bench(settings: Settings, seconds: float, what: Collection[Measurement],
     runners = tuple(_runners(settings.engine, seconds, tell)) if engine and engine[0].device == "cpu" else ()
     grpc = _grpc(settings, seconds, tell) if Measurement.GRPC in what else ()
     webrtc = tuple(_webrtc(settings, seconds, tell)) if Measurement.WEBRTC in what else ()
-    if Measurement.STREAMS in what:
-        tell(f"{', '.join(map(str, STREAMS))} streams at once")
-        streams = asyncio.run(measure_streams(settings, MODEL, SIDE_PX, STREAMS, seconds))
-    else:
-        streams = ()
-    if Measurement.OVERLOAD in what:
-        tell("a publisher that sends too much")
-        overload = (asyncio.run(measure_overload(settings, MODEL, SIDE_PX, seconds)),)
-    else:
-        overload = ()
+    streams = _streams(settings, seconds, tell) if Measurement.STREAMS in what else ()
+    overload = (_overload(settings, seconds, tell),) if Measurement.OVERLOAD in what else ()
     return Report(cmstream.__version__, hardware(), engine, runners, grpc, webrtc, streams, overload)
 
 
@@ -90,3 +82,13 @@ def _webrtc(settings: Settings, seconds: float, tell: Tell) -> Iterator[WebRtcRe
     for codec in CODECS:
         tell(f"WebRTC in {codec}, beside plain aiortc")
         yield asyncio.run(measure_webrtc(settings, MODEL, codec, SIDE_PX, seconds))
+
+
+def _streams(settings: Settings, seconds: float, tell: Tell) -> tuple[StreamsResult, ...]:
+    tell(f"{', '.join(map(str, STREAMS))} streams at once")
+    return asyncio.run(measure_streams(settings, MODEL, SIDE_PX, STREAMS, seconds))
+
+
+def _overload(settings: Settings, seconds: float, tell: Tell) -> OverloadResult:
+    tell("a publisher that sends too much")
+    return asyncio.run(measure_overload(settings, MODEL, SIDE_PX, seconds))

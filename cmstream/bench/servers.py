@@ -51,6 +51,7 @@ def on_loopback(settings: Settings, side_px: int) -> Settings:
             "http": HttpSettings(port=0),
             "grpc": GrpcSettings(port=0),
             "auth": AuthSettings(),
+            "log_level": "WARNING",
             "streams": settings.streams.model_copy(update={"budget_ms": AMPLE_MS}),
             "engine": settings.engine.model_copy(update={"size_px": side_px}),
         }

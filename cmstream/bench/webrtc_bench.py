@@ -25,6 +25,7 @@ from cmstream.bench.report import WebRtcResult, WebRtcSide
 from cmstream.bench.servers import RTC_ECHO, engine_name, on_loopback, running
 from cmstream.core.clock import NS_PER_S, Clock, MonotonicClock
 from cmstream.core.errors import CmstreamError
+from cmstream.core.frame import Rgb
 from cmstream.core.params import PASS, WATERMARK
 from cmstream.core.watermark import age_ms, marked, read, stamp
 from cmstream.settings import Settings
@@ -34,7 +35,6 @@ RATE_HZ = 30
 VIDEO_CLOCK_HZ = 90_000
 WARM_UP_S = 1.5  # encoders find their rate, jitter buffers their depth
 PATIENCE_S = 10.0
-RETRY_S = 0.1
 SDP = {"Content-Type": "application/sdp"}
 
 Figures = dict[str, Any]
@@ -136,23 +136,16 @@ async def _connection() -> AsyncIterator[RTCPeerConnection]:
 
 
 async def _negotiate(connection: RTCPeerConnection, http: ClientSession, codec: str, path: str) -> None:
-    """Offer `codec` alone. A viewer asks again while nobody publishes yet."""
+    """Offer `codec` alone. Raises CmstreamError when the server refuses it."""
     transceiver = connection.getTransceivers()[0]
     known = transceiver.sender.getCapabilities("video").codecs
     transceiver.setCodecPreferences([one for one in known if one.mimeType == f"video/{codec}"])
     await connection.setLocalDescription(await connection.createOffer())
-    async with asyncio.timeout(PATIENCE_S):
-        while (answer := await _answer(http, path, connection.localDescription.sdp)) is None:
-            await asyncio.sleep(RETRY_S)
+    async with http.post(path, data=connection.localDescription.sdp, headers=SDP) as response:
+        answer = await response.text()
+    if response.status != 201:
+        raise CmstreamError(f"the server refused {path}: {answer}")
     await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-
-
-async def _answer(http: ClientSession, path: str, offer: str) -> str | None:
-    async with http.post(path, data=offer, headers=SDP) as response:
-        text = await response.text()
-    if response.status not in (201, 409):
-        raise CmstreamError(f"the server refused {path}: {text}")
-    return text if response.status == 201 else None
 
 
 async def _pass_the_mark(http: ClientSession) -> None:
@@ -179,5 +172,5 @@ async def _received(track: MediaStreamTrack) -> av.VideoFrame:
     return frame
 
 
-def _pixels(frame: av.VideoFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return frame.to_ndarray(format="rgb24")
+def _pixels(frame: av.VideoFrame) -> Rgb:
+    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cmstream.bench.run import Measurement
 
 EVERYTHING = "all"
+COLUMNS = 100
 
 
 def bench(
@@ -105,6 +106,8 @@ def _print(report: Report, compared: tuple[Comparison, ...]) -> None:
     from cmstream.cli.bench_tables import print_comparison, print_report
 
     console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=COLUMNS)  # a file or a pipe has no width of its own
     print_report(console, report)
     if compared:
         print_comparison(console, compared)

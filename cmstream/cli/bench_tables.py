@@ -46,7 +46,7 @@ def _engine(report: Report) -> Part:
         return
     first = report.engine[0]
     title = f"Engine: {first.model} on {first.device} in {first.precision}; ms a frame, batch {first.batch} for frames/s"
-    rows = [
+    rows: list[Row] = [
         (_size(one.width_px, one.height_px), one.fps, *_three(one.latency_ms), *(stage.p50 for stage in one.stages_ms.values()))
         for one in report.engine
     ]
@@ -103,7 +103,7 @@ def _webrtc(report: Report) -> Part:
     title = f"WebRTC at {size}, {first.sent_hz:g} fps sent: ms from glass to glass, encode and decode at both ends"
     yield title, ("through", "fps", "p50", "p95", "p99", "age at the server", "added"), list(_sides(report.webrtc))
     stages = list(first.stages_ms)
-    rows = [(one.codec, *(one.stages_ms.get(stage, 0.0) for stage in stages)) for one in report.webrtc]
+    rows: list[Row] = [(one.codec, *(one.stages_ms.get(stage, 0.0) for stage in stages)) for one in report.webrtc]
     yield "… and where the server spends it, ms p50", ("codec", *stages), rows
 
 
@@ -119,8 +119,9 @@ def _streams(report: Report) -> Part:
     if not report.streams:
         return
     first = report.streams[0]
+    size = _size(first.width_px, first.height_px)
     title = (
-        f"Streams at once over gRPC, {_name(first.engine)} at {_size(first.width_px, first.height_px)}: ms from sending to result;\n"
+        f"Streams at once over gRPC, {_name(first.engine)} at {size}: ms from sending to result;\n"
         "shares of an equal share, Jain's fairness"
     )
     rows = [
