@@ -76,8 +76,9 @@ gpu: $(READY) ## what needs a CUDA device: tests, benchmark, training net M (GPU
 	PYTHONPATH=. $(PYTHON) -m cmstream train --device cuda --net m --style all --batch 64 --scenes 18432 \
 		--minutes $(GPU_MINUTES) --cache gpu-results/pairs --out gpu-results/painter-m.safetensors
 
-bench: $(STAMP) ## measure this machine: engine and gRPC
-	$(VENV)/bin/cmstream bench $(ARGS)
+bench: $(STAMP) ## measure everything into out/bench, with plots, and refresh the README's table (5 minutes)
+	$(VENV)/bin/cmstream bench --out out/bench/bench.json --plots out/bench $(ARGS)
+	$(VENV)/bin/python -m cmstream.cli.bench_readme out/bench/bench.json
 
 train: $(STAMP) ## train the embedded model again (hours; resumes)
 	$(VENV)/bin/cmstream train $(ARGS)

@@ -8,7 +8,8 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from cmstream.bench.report import EngineResult, percentiles
+from cmstream.bench.percentiles import percentiles
+from cmstream.bench.report import EngineResult
 from cmstream.core.clock import NS_PER_MS, NS_PER_S, Clock
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look, look_of

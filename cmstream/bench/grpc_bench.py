@@ -6,18 +6,17 @@ what the server adds, whatever the machine. The two are measured in turns, so th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
-import grpc
-
+from cmstream.bench.calls import Call, answer_of, calling, streaming
 from cmstream.bench.engine_bench import SOURCES, picture
-from cmstream.bench.grpc_servers import ECHO, ECHO_METHOD, MODEL, OPTIONS, STREAM_METHOD, running
-from cmstream.bench.report import GrpcResult, percentiles
+from cmstream.bench.percentiles import curve, percentiles
+from cmstream.bench.report import GrpcResult
+from cmstream.bench.servers import ECHO, ECHO_METHOD, engine_name, on_loopback, running
 from cmstream.core.clock import NS_PER_MS, NS_PER_S, MonotonicClock
 from cmstream.core.errors import CmstreamError
-from cmstream.settings import AuthSettings, GrpcSettings, HttpSettings, Settings
-from cmstream.v1.control_pb2 import OpenStream
+from cmstream.core.trace import Stage
+from cmstream.settings import Settings
 from cmstream.v1.frame_pb2 import PIXEL_FORMAT_RGB24, SourceFrame, StyledFrame
 from cmstream.v1.style_service_pb2 import StreamRequest
 from cmstream.wire.envelope import incoming, received
@@ -26,21 +25,18 @@ from cmstream.wire.frame import stages_ms_of
 TURNS = 8
 WARM_UP_FRAMES = 40  # until caches, allocators and clock rates have settled
 LEAST_FRAMES = 10
-
-Call = grpc.aio.StreamStreamCall[bytes, bytes]
+ENGINE_STAGES = (Stage.H2D, Stage.INFER, Stage.D2H)
 
 
 async def measure_grpc(settings: Settings, kind: str, side_px: int, seconds: float) -> GrpcResult:
-    """Raw frames of `side_px`² to a server of this `kind` (see `grpc_servers`) and back, one in flight."""
-    local = _on_loopback(settings, side_px)
+    """Raw frames of `side_px`² to a server of this `kind` (see `servers`) and back, one in flight."""
+    local = on_loopback(settings, side_px)
     async with (
-        running(ECHO, local) as echo_address,
-        running(kind, local) as address,
-        _call(echo_address, ECHO_METHOD) as echo,
-        _call(address, STREAM_METHOD) as stream,
+        running(ECHO, local) as echo_server,
+        running(kind, local) as server,
+        calling(echo_server.grpc, ECHO_METHOD) as echo,
+        streaming(server.grpc) as stream,
     ):
-        await stream.write(StreamRequest(open=OpenStream(stream="bench")).SerializeToString())
-        await _read(stream)  # it is open
         heads: list[StyledFrame] = []
         through_echo = Trips(echo, side_px, _check_echo)
         through_server = Trips(stream, side_px, lambda sent, answer: heads.append(_checked_head(sent, answer)))
@@ -50,8 +46,7 @@ async def measure_grpc(settings: Settings, kind: str, side_px: int, seconds: flo
         for _ in range(TURNS):
             await through_echo.repeat(seconds / TURNS / 2)
             await through_server.repeat(seconds / TURNS / 2)
-    engine = settings.engine.model if kind == MODEL else "fake"
-    return _result(engine, side_px, through_server, through_echo, heads)
+    return _result(engine_name(kind, settings), side_px, through_server.took_ms, through_echo.took_ms, heads)
 
 
 class Trips:
@@ -89,7 +84,7 @@ class Trips:
         start_ns = clock.now_ns()
         sent = StreamRequest(frame=source).SerializeToString()
         await self._call.write(sent)
-        answer = await _read(self._call)
+        answer = await answer_of(self._call)
         self.took_ms.append((clock.now_ns() - start_ns) / NS_PER_MS)
         self._check(sent, answer)
 
@@ -108,46 +103,23 @@ def _checked_head(sent: bytes, answer: bytes) -> StyledFrame:
     return frame
 
 
-def _result(engine: str, side_px: int, server: Trips, echo: Trips, heads: list[StyledFrame]) -> GrpcResult:
-    server_ms, echo_ms = percentiles(server.took_ms), percentiles(echo.took_ms)
+def _result(engine: str, side_px: int, server_ms: list[float], echo_ms: list[float], heads: list[StyledFrame]) -> GrpcResult:
     stages = [stages_ms_of(head) for head in heads]
+    engine_ms = [sum(one.get(stage, 0.0) for stage in ENGINE_STAGES) for one in stages]
+    without_ms = percentiles([took - inside for took, inside in zip(server_ms, engine_ms, strict=True)])
+    trip, echo = percentiles(server_ms), percentiles(echo_ms)
     return GrpcResult(
         engine=engine,
         width_px=side_px,
         height_px=side_px,
         frames=len(heads),
-        round_trip_ms=server_ms,
-        echo_ms=echo_ms,
-        ratio_p50=round(server_ms.p50 / echo_ms.p50, 3),
+        round_trip_ms=trip,
+        engine_ms=percentiles(engine_ms),
+        server_ms=without_ms,
+        echo_ms=echo,
+        ratio_p50=round(trip.p50 / echo.p50, 3),
+        server_ratio_p50=round(without_ms.p50 / echo.p50, 3),
         stages_ms={str(stage): percentiles([one[stage] for one in stages]) for stage in stages[0]},
+        round_trip_curve_ms=curve(server_ms),
+        echo_curve_ms=curve(echo_ms),
     )
-
-
-def _on_loopback(settings: Settings, side_px: int) -> Settings:
-    """The same server on free ports of this machine, styling at the size it is sent, without a token."""
-    return settings.model_copy(
-        update={
-            "http": HttpSettings(port=0),
-            "grpc": GrpcSettings(port=0),
-            "auth": AuthSettings(),
-            "engine": settings.engine.model_copy(update={"size_px": side_px}),
-        }
-    )
-
-
-@asynccontextmanager
-async def _call(address: str, method: str) -> AsyncIterator[Call]:
-    """A bidirectional call that carries bytes as they are."""
-    async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
-        open_call: Callable[[], Call] = channel.stream_stream(method)  # type: ignore[call-arg, assignment] # stubs want all
-        call = open_call()
-        yield call
-        await call.done_writing()
-        await call.code()  # let the call end by itself, or gRPC logs that it was cut off
-
-
-async def _read(call: Call) -> bytes:
-    answer = await call.read()
-    if not isinstance(answer, bytes):
-        raise CmstreamError(f"the server ended the call: {await call.details()}")
-    return answer

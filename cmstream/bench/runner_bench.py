@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
 from cmstream.bench.engine_bench import SOURCES, picture
-from cmstream.bench.report import RunnerResult, percentiles
+from cmstream.bench.percentiles import percentiles
+from cmstream.bench.report import RunnerResult
 from cmstream.core.clock import NS_PER_MS, NS_PER_S, Clock
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look, look_of
@@ -22,6 +24,7 @@ from cmstream.settings import EngineSettings
 
 LEAST_FRAMES = 10
 WARM_UP_FRAMES = 2
+THE_ENGINE = "the engine: "
 
 Paint = Callable[[Rgb], Rgb]
 Contestant = tuple[str, Paint]
@@ -44,7 +47,7 @@ def measure_runners(settings: EngineSettings, side_px: int, seconds: float, cloc
             runners = thread.submit(lambda: [reference(model), *candidates(model, threads=threads)]).result()
             look = look_of(default_params(model.spec.parameters))
             contestants = [(runner.name, _on(thread, bound(runner, look, (side_px, side_px)))) for runner in runners]
-            contestants.append((f"the engine: {engine.runner.name}", _through(engine, look)))
+            contestants.append((f"{THE_ENGINE}{engine.runner.name}", _through(engine, look)))
             return _race(contestants, threads, side_px, seconds, clock)
         finally:
             engine.close()
@@ -77,10 +80,17 @@ def _race(
             run(frames[turn % SOURCES])
             mine.append((clock.now_ns() - start_ns) / NS_PER_MS)
         turn += 1
-    return tuple(
+    results = [
         _result(name, threads, side_px, mine, psnr_db(ours, painted[0]))
         for (name, _), mine, ours in zip(contestants, took_ms, painted, strict=True)
-    )
+    ]
+    return (*results[:-1], _beside_its_form(results[-1], results[:-1]))
+
+
+def _beside_its_form(engine: RunnerResult, forms: Sequence[RunnerResult]) -> RunnerResult:
+    """The engine's figures, with its speed as a share of what its form does when nothing else is done."""
+    (form,) = (one for one in forms if engine.runner == f"{THE_ENGINE}{one.runner}")
+    return replace(engine, of_compute=round(engine.fps / form.fps, 3))
 
 
 def _result(name: str, threads: int, side_px: int, took_ms: Sequence[float], psnr: float | None) -> RunnerResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cmstream.bench.grpc_bench import measure_grpc
-from cmstream.bench.grpc_servers import running
+from cmstream.bench.servers import running
 from cmstream.core.errors import ConfigurationError
 from cmstream.settings import AuthSettings, HttpSettings, Settings
 

@@ -1,0 +1,30 @@
+"""Whether something grows: a straight line through measured points, and how sure its slope is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SURE = 1.96  # half-width of a 95 % interval, in standard errors
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """Per unit of x, and the half-width of its 95 % interval."""
+
+    per_x: float
+    within: float
+
+
+def slope(x: Sequence[float], y: Sequence[float]) -> Slope:
+    """Least squares through the points, which should be independent of each other. Raises ValueError for fewer than three."""
+    if len(x) < 3:
+        raise ValueError("a slope with its error needs three points")
+    x_centred, y_centred = np.asarray(x) - np.mean(x), np.asarray(y) - np.mean(y)
+    spread = float(x_centred @ x_centred)
+    per_x = float(x_centred @ y_centred) / spread
+    left = y_centred - per_x * x_centred
+    error = float(np.sqrt(left @ left / (len(x) - 2) / spread))
+    return Slope(per_x, SURE * error)
