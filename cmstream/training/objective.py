@@ -56,7 +56,7 @@ class Consistency:
     sharpness: Sharpness = Sharpness()
     texture: float = 1.0
     """Weight of the distance between the patches of output and painting, wherever they lie."""
-    steadiness: float = 4.0
+    steadiness: float = 8.0
     """Weight of the term that compares the frames of clips; these must be among the served rows."""
     autocast: bool = True
 
