@@ -15,24 +15,24 @@ from cmstream.core.clock import NS_PER_S, Clock, MonotonicClock
 from cmstream.core.frame import Rgb
 from cmstream.settings import Settings
 
+TURNS = 2
 WARM_UP_S = 0.5
 
 
 async def measure_streams(
     settings: Settings, kind: str, side_px: int, counts: Sequence[int], seconds: float
 ) -> tuple[StreamsResult, ...]:
-    """`seconds` for each count of streams; the first count should be 1, which the others are compared with."""
-    results: list[StreamsResult] = []
+    """`seconds` for each count of streams, in turns, so that a busy moment meets all; scaling is against the first."""
     async with running(kind, on_loopback(settings, side_px)) as server, Client(server.grpc) as client:
-        for count in counts:
-            viewers = [Viewer(client, f"bench-{count}-{number}", side_px) for number in range(count)]
-            async with asyncio.TaskGroup() as tasks:
-                for viewer in viewers:
-                    tasks.create_task(viewer.watch(seconds))
-            alone_fps = results[0].fps if results else None
-            ages_ms = [viewer.ages_ms for viewer in viewers]
-            results.append(result_of(engine_name(kind, settings), side_px, ages_ms, seconds, alone_fps))
-    return tuple(results)
+        rounds = [[Viewer(client, f"bench-{number}", side_px) for number in range(count)] for count in counts]
+        for _ in range(TURNS):
+            for viewers in rounds:
+                async with asyncio.TaskGroup() as tasks:
+                    for viewer in viewers:
+                        tasks.create_task(viewer.watch(seconds / TURNS))
+    ages_ms = [[viewer.ages_ms for viewer in viewers] for viewers in rounds]
+    alone_fps = sum(map(len, ages_ms[0])) / seconds
+    return tuple(result_of(engine_name(kind, settings), side_px, ages, seconds, alone_fps) for ages in ages_ms)
 
 
 class Viewer:
@@ -64,13 +64,12 @@ async def _send(stream: Stream, frames: Sequence[Rgb], clock: Clock, to_ns: int)
     await stream.finish()
 
 
-def result_of(
-    engine: str, side_px: int, ages_ms: Sequence[Sequence[float]], seconds: float, alone_fps: float | None
-) -> StreamsResult:
-    """What streams that got results of these ages in `seconds` say; `alone_fps` is one stream's, None for that one itself.
+def result_of(engine: str, side_px: int, ages_ms: Sequence[Sequence[float]], seconds: float, alone_fps: float) -> StreamsResult:
+    """What streams that got results of these ages in `seconds` say; `alone_fps` is what one stream gets.
 
-    Fairness is (Σn)² / (N Σn²) (Jain, Chiu & Hawe 1984).
+    Raises ValueError when nothing came back at all. Fairness is (Σn)² / (N Σn²) (Jain, Chiu & Hawe 1984).
     """
+    age_ms = percentiles([age for one in ages_ms for age in one])
     counts = [len(one) for one in ages_ms]
     total, equal = sum(counts), sum(counts) / len(counts)
     fps = total / seconds
@@ -84,6 +83,6 @@ def result_of(
         least_share=round(min(counts) / equal, 3),
         most_share=round(max(counts) / equal, 3),
         fairness=round(total**2 / (len(counts) * sum(count**2 for count in counts)), 4),
-        scaling=round(fps / (alone_fps or fps), 3),
-        age_ms=percentiles([age for one in ages_ms for age in one]),
+        scaling=round(fps / alone_fps, 3),
+        age_ms=age_ms,
     )

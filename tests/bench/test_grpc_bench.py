@@ -18,6 +18,9 @@ async def test_a_slow_engine_shows_in_the_round_trip_and_not_in_the_echo() -> No
     assert 30 <= result.round_trip_ms.p50 < 90
     assert result.stages_ms["infer"].p50 >= 30
     assert result.echo_ms.p50 < 30
+    assert 30 <= result.engine_ms.p50 < result.round_trip_ms.p50
+    assert result.server_ms.p50 < 30, "what is the engine's is not the server's"
+    assert result.server_ratio_p50 == round(result.server_ms.p50 / result.echo_ms.p50, 3)
     assert result.ratio_p50 == round(result.round_trip_ms.p50 / result.echo_ms.p50, 3)
 
 
