@@ -74,7 +74,7 @@ class StreamSettings(Section):
         150, ge=MIN_BUDGET_MS, le=MAX_BUDGET_MS, description="How old a frame may get; a stream may set its own as a parameter."
     )
     adapt: bool = Field(True, description="Style smaller frames while the engine cannot keep a budget; false fixes the size.")
-    lowest_px: int = Field(192, ge=64, le=1024, description="The smallest working size that load may bring a stream to.")
+    lowest_px: int = Field(240, ge=64, le=1024, description="The smallest working size that load may bring a stream to.")
     linger_s: float = Field(10.0, ge=0, le=3600, description="How long a stream without publisher is kept.")
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from cmstream.core.geometry import ladder_px, working_size
 
 
-def test_the_ladder_of_the_default_size_has_four_rungs_down_to_half() -> None:
+def test_the_ladder_of_the_default_size_has_three_rungs_and_a_fourth_at_half() -> None:
+    assert ladder_px(384, 240) == (384, 304, 240)
     assert ladder_px(384, 192) == (384, 304, 240, 192)
 
 
