@@ -89,7 +89,7 @@ async def test_the_scheduler_tells_of_an_engine_that_hangs() -> None:
     engine = FakeEngine()
     scheduler = Scheduler(engine, MonotonicClock(), Metrics(), watchdog_s=0.05)
     engine.hung = True
-    scheduler.put(scheduler.open_lane(1, 100, lambda job, outcome: None), job(0))
+    scheduler.put(scheduler.open_lane(1, 100, lambda job, outcome: None, lambda job: None), job(0))
     await asyncio.sleep(0.15)
     assert scheduler.health.hung
     engine.hung = False

@@ -29,8 +29,8 @@ class Camera:
         self.engine, self.clock = HandEngine(depth=depth), FakeClock()
         self.scheduler = Scheduler(self.engine, self.clock, Metrics())
         self.levels: list[int] = []
-        self.outcomes: list[tuple[int, Outcome | None]] = []  # None: displaced
-        self.lane: Lane = self.scheduler.open_lane(1, 100, self._done)
+        self.outcomes: list[tuple[int, Outcome | None]] = []  # None: displaced, or late
+        self.lane: Lane = self.scheduler.open_lane(1, 1000, self._done, self._late)
 
     def push(self, level: int, **changes: Any) -> None:
         frame_id = len(self.levels)
@@ -42,6 +42,9 @@ class Camera:
 
     def _done(self, job: Job, outcome: Outcome) -> None:
         self.outcomes.append((job.frame.frame_id, outcome))
+
+    def _late(self, job: Job) -> None:
+        self.outcomes.append((job.frame.frame_id, None))
 
     @property
     def repeats(self) -> dict[int, int]:
