@@ -62,6 +62,9 @@ class EngineSettings(Section):
         384, ge=64, le=1024, description="Working size: frames are styled at the area of a square of this side, aspect kept."
     )
     threads: int = Field(0, ge=0, le=256, description="CPU threads for inference; 0 uses every core.")
+    watchdog_s: float = Field(
+        30.0, ge=1, le=3600, description="A batch not back by then makes the server not ready: the device hangs."
+    )
     batch: int = Field(0, ge=0, le=8, description="Largest batch across streams; 0 picks 1 on a CPU and 8 on a GPU.")
 
 
@@ -75,6 +78,9 @@ class StreamSettings(Section):
     )
     adapt: bool = Field(True, description="Style smaller frames while the engine cannot keep a budget; false fixes the size.")
     lowest_px: int = Field(240, ge=64, le=1024, description="The smallest working size that load may bring a stream to.")
+    skip_still: Literal["auto", "off"] = Field(
+        "auto", description="Whether a still picture is sent again instead of styled again; a stream may choose for itself."
+    )
     linger_s: float = Field(10.0, ge=0, le=3600, description="How long a stream without publisher is kept.")
 
 

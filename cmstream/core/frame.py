@@ -28,6 +28,7 @@ class DropReason(StrEnum):
     ENGINE_FAILED = "engine_failed"
     LATE = "late"  # it waited for the engine longer than its latency budget
     CLOSED = "closed"  # its stream closed or drained before it was styled
+    UNWATCHED = "unwatched"  # nobody viewed the stream, so it was not styled
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class StyledFrame:
     time_base: Fraction
     params: Params
     trace: Trace
+    repeat_of: int | None = None
+    """Where nothing had changed: the frame whose picture this is once more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ class Metrics:
             "cmstream_frames_delivered", "Styled frames sent to a viewer", ["transport"], registry=on
         )
         self.frames_dropped = Counter("cmstream_frames_dropped", "Frames not delivered, by reason", ["reason"], registry=on)
+        self.frames_repeated = Counter(
+            "cmstream_frames_repeated", "Frames that showed nothing new, answered with the last result", registry=on
+        )
         self.stage_seconds = Histogram(
             "cmstream_stage_seconds", "Time a delivered frame spent in a stage", ["stage"], buckets=_SECONDS, registry=on
         )

@@ -38,6 +38,10 @@ WATERMARK = "watermark"
 """The extra parameter of every stream that switches measuring mode; `core.watermark` says what is measured with."""
 OFF, PASS = "off", "pass"
 
+SKIP_STILL = "skip_still"
+"""The extra parameter of every stream: what becomes of a frame that shows what was styled last. AUTO or OFF."""
+AUTO = "auto"
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
@@ -84,6 +88,12 @@ def watermark_parameter() -> ParameterSpec:
     """Of every stream, whatever its model and engine."""
     about = "pass carries the mark that a publisher drew into a corner over into the result, where a viewer reads its age."
     return ParameterSpec(WATERMARK, "choice", OFF, "Watermark", about, choices=(OFF, PASS))
+
+
+def skip_still_parameter(default: str = AUTO) -> ParameterSpec:
+    """Of every stream, whatever its model and engine."""
+    about = "Send the last result again while the picture stands still (auto), or style every frame (off)."
+    return ParameterSpec(SKIP_STILL, "choice", default, "Still pictures", about, choices=(AUTO, OFF))
 
 
 StyleMix: TypeAlias = tuple[tuple[str, float], ...]

@@ -12,7 +12,7 @@ from cmstream.core.errors import InvalidInput, NotFound, ResourceExhausted, Unav
 from cmstream.core.geometry import ladder_px
 from cmstream.core.metrics import Metrics
 from cmstream.core.model_info import ModelInfo
-from cmstream.core.params import ParameterSpec, budget_parameter, watermark_parameter
+from cmstream.core.params import ParameterSpec, budget_parameter, skip_still_parameter, watermark_parameter
 from cmstream.scheduler.admission import USUAL_HZ, Demand, Refusal, refusal
 from cmstream.scheduler.scheduler import Scheduler
 from cmstream.session.ladder import StreamLadder
@@ -61,15 +61,26 @@ class Registry:
 
     def serve(self, model: ModelInfo, scheduler: Scheduler) -> None:
         """The model is loaded: streams may open. They know its parameters, and those of the session itself."""
-        own = (budget_parameter(self._settings.streams.budget_ms), watermark_parameter())
+        streams = self._settings.streams
+        own = (budget_parameter(streams.budget_ms), skip_still_parameter(streams.skip_still), watermark_parameter())
         self._model = replace(model, parameters=(*model.parameters, *own))
         self._scheduler = scheduler
         self._metrics.engine_busy.set_function(scheduler.load.busy)
 
     @property
+    def loaded(self) -> bool:
+        """Whether the model is known."""
+        return self._model is not None
+
+    @property
     def ready(self) -> bool:
         """Whether a stream could open now, capacity aside."""
-        return self._model is not None and not self.draining
+        return self._model is not None and not self.draining and not self.fault
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the engine; empty while it works, and while the model is loading."""
+        return "" if self._scheduler is None else self._scheduler.health.fault
 
     @property
     def model(self) -> ModelInfo:
@@ -143,6 +154,8 @@ class Registry:
         if self.draining:
             raise Unavailable("the server is shutting down; connect again when it is back")
         assert self.model  # or it raises that the model is loading
+        if self.fault:
+            raise Unavailable(self.fault)
 
     def _admit(self, budget_ms: float) -> None:
         limit = self._settings.streams.max_streams

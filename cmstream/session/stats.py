@@ -36,6 +36,7 @@ class StreamStats:
         self._slow = SlowFrames(stream, clock, metrics)
         self._received = 0
         self._styled = 0
+        self._repeated = 0
         self._delivered = 0
         self._dropped = dict.fromkeys(DropReason, 0)
 
@@ -49,6 +50,12 @@ class StreamStats:
         """A frame came back from the engine."""
         self._styled += 1
         self._rate_out.tick()
+
+    def repeated(self) -> None:
+        """A frame was answered with the last result."""
+        self._repeated += 1
+        self._rate_out.tick()
+        self._metrics.frames_repeated.inc()
 
     def dropped(self, drop: Drop) -> None:
         """A frame will not be delivered."""
@@ -98,6 +105,7 @@ class StreamStats:
         return {
             "frames_received": self._received,
             "frames_styled": self._styled,
+            "frames_repeated": self._repeated,
             "frames_delivered": self._delivered,
             "frames_dropped": {reason.value: count for reason, count in self._dropped.items()},
             "fps_in": round(self._rate_in.per_second(), 1),

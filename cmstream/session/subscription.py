@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
+from cmstream.core.clock import NS_PER_S, Clock
 from cmstream.core.frame import Drop, DropReason, StyledFrame
 from cmstream.core.mailbox import Mailbox, MailboxClosed
 from cmstream.core.trace import Trace
+
+STALLED_NS = 5 * NS_PER_S
+"""A viewer with a frame waiting for so long is as good as none: nothing is styled for it until it takes that frame."""
 
 
 class Subscription:
@@ -19,9 +23,11 @@ class Subscription:
     def __init__(
         self,
         transport: str,
+        clock: Clock,
         delivered: Callable[[Subscription, int, Trace], None],
         dropped: Callable[[Drop], None],
         leave: Callable[[Subscription], None],
+        taken: Callable[[], None],
     ) -> None:
         self.transport = transport
         self.reason = ""
@@ -30,6 +36,9 @@ class Subscription:
         self._delivered = delivered
         self._dropped = dropped
         self._leave = leave
+        self._taken = taken
+        self._clock = clock
+        self._unread_since_ns: int | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -46,14 +55,24 @@ class Subscription:
 
     async def __anext__(self) -> StyledFrame:
         try:
-            return await self._mailbox.get()
+            frame = await self._mailbox.get()
         except MailboxClosed:
             raise StopAsyncIteration from None
+        self._unread_since_ns = None
+        self._taken()
+        return frame
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the viewer has left a frame waiting for `STALLED_NS`."""
+        return self._unread_since_ns is not None and self._clock.now_ns() - self._unread_since_ns >= STALLED_NS
 
     def put(self, frame: StyledFrame) -> None:
         """Called by the stream with every styled frame."""
         displaced = self._mailbox.put(frame)
-        if displaced is not None:
+        if displaced is None:
+            self._unread_since_ns = self._clock.now_ns()
+        else:
             self._drop(Drop(displaced.frame_id, DropReason.SLOW_SINK, frame.frame_id))
 
     def delivered(self, frame_id: int, trace: Trace) -> None:

@@ -12,11 +12,11 @@ from cmstream.core.metrics import Metrics
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineOutput
 from cmstream.engine.fake import FakeEngine
-from cmstream.scheduler.job import Job, Lane
+from cmstream.scheduler.job import Job, Lane, Outcome
 from cmstream.scheduler.scheduler import Scheduler
 from tests.scheduler.test_policy import job
 
-Outcomes = list[tuple[int, int, EngineOutput | EngineFailed]]
+Outcomes = list[tuple[int, int, Outcome]]
 
 
 @asynccontextmanager
@@ -30,7 +30,7 @@ async def running(engine: FakeEngine) -> AsyncIterator[Scheduler]:
 
 
 def lanes(scheduler: Scheduler, count: int, outcomes: Outcomes) -> list[Lane]:
-    def done(stream_id: int, job: Job, outcome: EngineOutput | EngineFailed) -> None:
+    def done(stream_id: int, job: Job, outcome: Outcome) -> None:
         outcomes.append((stream_id, job.frame.frame_id, outcome))
 
     return [

@@ -102,7 +102,9 @@ class Simulation:
         self.clock = FakeClock()
         self.engine = VirtualEngine(self.clock, ms_per_megapixel)
         self.metrics = Metrics()
-        self.registry = Registry(settings or Settings(), self.clock, self.metrics)
+        settings = settings or Settings()
+        every_frame = settings.streams.model_copy(update={"skip_still": "off"})  # the cameras show nothing at all
+        self.registry = Registry(settings.model_copy(update={"streams": every_frame}), self.clock, self.metrics)
         self.cameras: list[Camera] = []
         self._start_ns = self.clock.now_ns()
         self._stack = AsyncExitStack()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cmstream.core.clock import Clock
-from cmstream.core.errors import CmstreamError, InvalidParameters, NotFound, Unavailable
+from cmstream.core.errors import CmstreamError, EngineFailed, InvalidParameters, NotFound, Unavailable
 from cmstream.core.frame import Drop
 from cmstream.core.metrics import Metrics
 from cmstream.core.params import BUDGET_MS, apply_patch, default_params
@@ -149,7 +149,7 @@ class StreamCall:
                 group.create_task(self._outbox.run()),
                 group.create_task(intake.run()),
                 group.create_task(results.run(subscription)),
-                group.create_task(self._await_closed(publisher)),
+                group.create_task(self._await_closed(session, publisher)),
             ]
             await self._read(session, intake)
             await self._ledger.settled()
@@ -157,8 +157,10 @@ class StreamCall:
             for task in tasks:
                 task.cancel()
 
-    async def _await_closed(self, publisher: Publisher) -> None:
+    async def _await_closed(self, session: Session, publisher: Publisher) -> None:
         await publisher.closed.wait()
+        if session.failed:
+            raise EngineFailed(publisher.reason)
         raise Unavailable(publisher.reason) if self._services.registry.draining else NotFound(publisher.reason)
 
     async def _read(self, session: Session, intake: Intake) -> None:

@@ -14,6 +14,7 @@ import av
 import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
+from cmstream.core.cells import Cells, cells_of
 from cmstream.core.clock import NS_PER_S, Clock
 from cmstream.core.frame import Rgb, check_size
 from cmstream.core.mailbox import Mailbox, MailboxClosed
@@ -115,12 +116,13 @@ class Intake:
             except MailboxClosed:
                 return
             check_size(frame.width, frame.height)
-            rgb = await loop.run_in_executor(self._codecs, _to_rgb, frame)
+            rgb, cells = await loop.run_in_executor(self._codecs, _to_rgb, frame)
             trace = Trace(received_ns).mark(Stage.DECODE, self._clock.now_ns())
             time_base = frame.time_base or VIDEO_TIME_BASE
             exact = Fraction(time_base.numerator, time_base.denominator)
-            self._publisher.push(rgb, pts=frame.pts or 0, time_base=exact, trace=trace)
+            self._publisher.push(rgb, pts=frame.pts or 0, time_base=exact, trace=trace, cells=cells)
 
 
-def _to_rgb(frame: av.VideoFrame) -> Rgb:
-    return np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+def _to_rgb(frame: av.VideoFrame) -> tuple[Rgb, Cells]:
+    rgb: Rgb = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+    return rgb, cells_of(rgb)
