@@ -53,7 +53,7 @@ async def test_who_publishes_modestly_beside_a_greedy_stream_gets_every_frame_yo
     run = await Overload(10, GREEDY_HZ, MODEST_HZ).run()
     assert run.modest["frames_delivered"] >= 0.98 * run.modest["frames_received"]
     assert run.modest["rung"] == 0
-    assert median(run.modest_age_ms.value) < 3 * ENGINE_MS
+    assert median(run.modest_age_ms.value) < 4 * ENGINE_MS, "what runs, one frame of the other, its own, and some slack"
 
 
 @pytest.mark.soak

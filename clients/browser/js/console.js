@@ -56,7 +56,7 @@ class Console {
   constructor() {
     const source = this.#address.get("source");
     this.#picker = new SourcePicker(isSourceKind(source) ? source : "camera", () => this.#picked());
-    this.#controls = new Controls(find("controls", HTMLElement), this.#address.parameters(), (name, value) => this.#changed(name, value));
+    this.#controls = new Controls(find("controls", HTMLElement), find("signal-controls", HTMLElement), this.#address.parameters(), (name, value) => this.#changed(name, value));
     this.#patcher = new Patcher(
       (patch) => this.#api.patch(this.#address.stream, patch),
       (params) => this.#accepted(params),

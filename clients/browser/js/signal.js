@@ -15,10 +15,10 @@ const DROP_TITLES = /** @type {Record<string, string>} */ ({
 /** What limits a stream, as a sentence; nothing is said of "none". */
 const LIMITS = /** @type {Record<string, string>} */ ({
   frames: "Frames are skipped: the engine is busy",
-  resolution: "Painted smaller to stay within the latency budget",
-  engine: "Too slow for the latency budget, even at the smallest size",
+  resolution: "Painted smaller to stay within budget",
+  engine: "Over budget even at the smallest size",
   source: "Frames reach the server late",
-  delivery: "Frames leave the server late: a viewer or its network is slow",
+  delivery: "Frames leave late: a viewer or its network is slow",
 });
 
 export class Signal {
