@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cmstream.client import Client, LatencyMeter
+from cmstream.client.conversation import FrameFormat
 from cmstream.server import Server
 from cmstream.settings import EngineSettings, GrpcSettings, HttpSettings, Settings
 from tests.e2e.chromium import drive, missing, served
@@ -47,7 +48,7 @@ def test_the_console_reads_its_own_marks_back_and_says_what_no_server_can() -> N
 
 
 @pytest.mark.parametrize("results", ["raw", "jpeg"])
-async def test_the_python_client_reads_its_marks_from_painted_frames(results: str) -> None:
+async def test_the_python_client_reads_its_marks_from_painted_frames(results: FrameFormat) -> None:
     settings = Settings(
         http=HttpSettings(port=0), grpc=GrpcSettings(port=0), engine=EngineSettings(device="cpu", dtype="float32", size_px=192)
     )
