@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmstream.bench.report import percentiles
+from cmstream.bench.percentiles import percentiles
 from cmstream.core.cells import LEAST_CELL_PX, MOST_CELLS, cell_px, cells_of
 from cmstream.core.clock import NS_PER_MS, MonotonicClock
 
