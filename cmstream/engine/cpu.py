@@ -18,13 +18,12 @@ import torch
 from cmstream.core.clock import Clock, MonotonicClock
 from cmstream.core.errors import EngineFailed
 from cmstream.core.frame import Rgb
-from cmstream.core.look import Look
 from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import noise_motion_parameter
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput, EngineOutput, bucket_for
 from cmstream.engine.candidates import blank, candidates, fastest, use_threads
-from cmstream.engine.moving_noise import MovingNoise, Places, carried
+from cmstream.engine.moving_noise import MovingNoise
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.openvino_runner import OpenVinoRunner
 from cmstream.engine.runner import Runner
@@ -35,6 +34,8 @@ log = logging.getLogger(__name__)
 
 BUCKETS = (1, 2, 4, 8)
 WARM_UP_RUNS = 3
+NOBODY = -1
+"""The stream that is warmed up with."""
 
 
 class CpuEngine:
@@ -81,7 +82,11 @@ class CpuEngine:
     def forget(self, stream_id: int) -> None:
         """See `Engine`. In its turn: a frame that was submitted before would only bring the state back."""
         with suppress(RuntimeError):  # closed: there is nothing left to free
-            self._thread.submit(self._moving.forget, stream_id)
+            self._thread.submit(self._forget, stream_id)
+
+    def _forget(self, stream_id: int) -> None:
+        self._moving.forget(stream_id)
+        self.runner.forget(stream_id)
 
     def close(self) -> None:
         """See `Engine`."""
@@ -97,24 +102,17 @@ class CpuEngine:
         bucket_for(self.buckets, len(batch))
         sources = [resized(one.rgb, one.width_px, one.height_px) for one in batch]
         uploaded_ns = self._clock.now_ns()
-        styled = [
-            self._style(self.runner, src, one.look, self._places(one, src)) for src, one in zip(sources, batch, strict=True)
-        ]
+        styled = [self._style(self.runner, one, src) for src, one in zip(sources, batch, strict=True)]
         done_ns = self._clock.now_ns()
         marks = ((Stage.H2D, uploaded_ns), (Stage.INFER, done_ns), (Stage.D2H, done_ns))
         return [EngineOutput(rgb, marks) for rgb in styled]
 
-    def _places(self, one: EngineInput, src: Rgb) -> Places | None:
-        return self._moving.places(one.stream_id, one.look, src, self._noise_px(src))
-
-    def _noise_px(self, src: Rgb) -> tuple[int, int]:
-        return padded_size(src.shape[0], src.shape[1], self._model.spec.multiple_px)
-
-    def _style(self, runner: Runner, src: Rgb, look: Look, places: Places | None = None) -> Rgb:
-        """`places` None takes the seed's own noise."""
-        size_px = self._noise_px(src)
-        noise = carried(self._noise.mixed(look.seeds, *size_px), places)
-        styled = runner.style(padded(src, *size_px), noise, look)
+    def _style(self, runner: Runner, one: EngineInput, src: Rgb) -> Rgb:
+        """`src` is the frame of `one` at the working size."""
+        size_px = padded_size(src.shape[0], src.shape[1], self._model.spec.multiple_px)
+        places = self._moving.places(one.stream_id, one.look, src, size_px)
+        noise = self._noise.mixed(one.look.seeds, *size_px)
+        styled = runner.style(padded(src, *size_px), noise, one.look, places=places, stream_id=one.stream_id)
         return styled if size_px == src.shape[:2] else np.ascontiguousarray(styled[: src.shape[0], : src.shape[1]])
 
     def _warm_up(self, dtype: str, runtime: str, threads: int, sizes_px: tuple[tuple[int, int], ...]) -> Runner:
@@ -132,7 +130,8 @@ class CpuEngine:
         for size_px in sizes_px:
             src, look = blank(self._model, size_px)
             for _ in range(WARM_UP_RUNS):
-                self._style(chosen, src, look)
+                self._style(chosen, EngineInput(NOBODY, src, look, *size_px), src)
+        chosen.forget(NOBODY)
         return chosen
 
 

@@ -13,6 +13,7 @@ from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
 from cmstream.engine import candidates as engine_candidates
 from cmstream.engine.candidates import blank, candidates, fastest
+from cmstream.engine.moving_noise import Places
 from tests.engine.painters import small_painter
 
 
@@ -24,10 +25,13 @@ class Paced:
         self._clock, self._took_ms = clock, took_ms
         self.frames = 0
 
-    def style(self, src: Rgb, noise: Tensor, look: Look) -> Rgb:
+    def style(self, src: Rgb, noise: Tensor, look: Look, *, places: Places | None = None, stream_id: int = 0) -> Rgb:
         self._clock.advance_ms(self._took_ms[min(self.frames, len(self._took_ms) - 1)])
         self.frames += 1
         return src
+
+    def forget(self, stream_id: int) -> None:
+        """Nothing is kept."""
 
 
 def names(**asked: str) -> list[str]:
