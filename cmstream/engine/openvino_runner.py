@@ -76,6 +76,8 @@ def converted(net: ServedPainter, styles: int) -> Any:
 class OpenVinoRunner:
     """`converted(net)`, compiled anew for every size in a fraction of a second. `precision` is "float32" or "bfloat16"."""
 
+    runtime = "openvino"
+
     def __init__(self, net: ServedPainter, styles: tuple[str, ...], graph: Any, precision: str, threads: int) -> None:
         self.precision = precision
         self.name = f"OpenVINO {precision}"

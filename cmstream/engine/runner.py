@@ -31,6 +31,11 @@ class Runner(Protocol):
         ...
 
     @property
+    def runtime(self) -> str:
+        """As the settings name it."""
+        ...
+
+    @property
     def precision(self) -> str:
         """As the settings name it."""
         ...
@@ -54,6 +59,8 @@ def precision_of(dtype: torch.dtype) -> str:
 
 class ModelRunner:
     """Any model, as `Model.stylize` defines it: what the other forms are held against. The model is its own from now on."""
+
+    runtime = "torch"
 
     def __init__(self, model: Model, dtype: torch.dtype) -> None:
         self.precision = precision_of(dtype)
@@ -101,6 +108,8 @@ class StreamPatches:
 
 class PatchRunner:
     """A painter in PyTorch, on patches of bytes."""
+
+    runtime = "torch"
 
     def __init__(self, net: ServedPainter, styles: tuple[str, ...]) -> None:
         self.precision = precision_of(net.dtype)

@@ -21,7 +21,7 @@ class Paced:
     """A runner that takes as long as it is told, on a clock that the test owns; the first runs take longer."""
 
     def __init__(self, name: str, clock: FakeClock, took_ms: list[int]) -> None:
-        self.name, self.precision = name, "float32"
+        self.name, self.runtime, self.precision = name, "torch", "float32"
         self._clock, self._took_ms = clock, took_ms
         self.frames = 0
 
