@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 
 from cmstream.core.clock import Clock, MonotonicClock
+from cmstream.core.cores import codec_threads_for, usable_cores
 from cmstream.core.memory import keep_freed_memory
 from cmstream.core.metrics import Metrics
 from cmstream.engine.base import Engine
@@ -104,7 +105,8 @@ class Server:
     async def _start(self) -> None:
         keep_freed_memory()
         settings, stack = self.settings, self._stack
-        codecs = ThreadPoolExecutor(settings.rtc.codec_threads, thread_name_prefix="codecs")
+        codec_threads = settings.rtc.codec_threads or codec_threads_for(await asyncio.to_thread(usable_cores))
+        codecs = ThreadPoolExecutor(codec_threads, thread_name_prefix="codecs")
         stack.callback(codecs.shutdown, wait=True, cancel_futures=True)
         loopback_only = is_loopback(settings.http.host)
         self._peers = Peers(settings.rtc, self.registry, self.metrics, self.clock, codecs, loopback_only=loopback_only)

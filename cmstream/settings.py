@@ -61,7 +61,12 @@ class EngineSettings(Section):
     size_px: int = Field(
         384, ge=64, le=1024, description="Working size: frames are styled at the area of a square of this side, aspect kept."
     )
-    threads: int = Field(0, ge=0, le=256, description="CPU threads for inference; 0 uses every core.")
+    threads: int = Field(
+        0, ge=0, le=256, description="CPU threads for inference; 0 measures how few are about as fast as every core."
+    )
+    remember: str = Field(
+        "auto", min_length=1, description="Folder for what a CPU measured at warm-up; auto is the XDG cache folder, off none."
+    )
     watchdog_s: float = Field(
         30.0, ge=1, le=3600, description="A batch not back by then makes the server not ready: the device hangs."
     )
@@ -93,7 +98,9 @@ class RtcSettings(Section):
     connect_timeout_s: float = Field(10.0, ge=1, le=120, description="A peer not connected by then is closed.")
     idle_timeout_s: float = Field(15.0, ge=1, le=600, description="A publisher that sends no frame for so long is closed.")
     bitrate_kbps: int = Field(2500, ge=100, le=50_000, description="Video bitrate to each viewer.")
-    codec_threads: int = Field(2, ge=1, le=32, description="Threads for encoding, decoding and JPEG.")
+    codec_threads: int = Field(
+        0, ge=0, le=32, description="Threads for encoding, decoding and JPEG; 0 is a quarter of the cores, from 2 to 8."
+    )
     max_peers: int = Field(64, ge=1, le=4096, description="WebRTC sessions at once, connecting ones included.")
 
 

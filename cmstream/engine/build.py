@@ -6,17 +6,19 @@ from collections.abc import Sequence
 
 import torch
 
+from cmstream.core.cache_folder import cache_folder
 from cmstream.core.clock import Clock
 from cmstream.core.errors import ConfigurationError
 from cmstream.core.geometry import working_size
 from cmstream.engine.base import Engine
+from cmstream.engine.choice_folder import ChoiceFolder
 from cmstream.engine.cpu import CpuEngine
 from cmstream.engine.cuda import CudaEngine
 from cmstream.models.registry import load
 from cmstream.settings import EngineSettings
 
-COMMON_SOURCES_PX = ((512, 512), (1280, 720), (640, 480))
-"""Shapes of usual sources: warmed up so that nobody's first frames are slow."""
+COMMON_SOURCES_PX = ((1024, 1024), (1280, 720), (640, 480), (720, 1280), (480, 640))
+"""Shapes of usual sources, on their sides too as phones send them: warmed up so that nobody's first frames are slow."""
 
 
 def resolve_device(device: str) -> str:
@@ -53,6 +55,7 @@ def build_engine(settings: EngineSettings, clock: Clock, sizes_px: Sequence[int]
             threads=settings.threads,
             batch=batch,
             warm_up_px=warm_up_px,
+            choices=ChoiceFolder(folder) if (folder := cache_folder(settings.remember)) else None,
             clock=clock,
         )
     return CudaEngine(model, device, dtype=settings.dtype, batch=settings.batch or 8, warm_up_px=warm_up_px, clock=clock)
