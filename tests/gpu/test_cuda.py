@@ -14,7 +14,8 @@ from cmstream.core.look import Look
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput
 from cmstream.engine.cpu import CpuEngine
-from cmstream.engine.cuda import CudaEngine
+from cmstream.engine.pipeline.cuda_device import CudaDevice
+from cmstream.engine.pipeline.engine import PipelineEngine
 from cmstream.models.registry import load
 
 pytestmark = pytest.mark.gpu
