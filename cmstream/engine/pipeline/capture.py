@@ -62,7 +62,7 @@ class Capturer:
 
     def _capture(self, workspace: Workspace) -> None:
         rehearsal = Buffers(self._device, workspace.layout)
-        self._stream.run(_first_row, (), (rehearsal.rows,))
+        self._stream.run(first_row, (), (rehearsal.rows,))
         for bucket in reversed(self._buckets):
             if workspace.dropped:
                 return
@@ -86,5 +86,6 @@ class Capturer:
         self._rehearsed.synchronize()
 
 
-def _first_row(rows: Tensor) -> None:
-    rows.zero_()  # what memory holds is no index of anything
+def first_row(rows: Tensor) -> None:
+    """Every row the first: what memory happens to hold is no index of anything."""
+    rows.zero_()

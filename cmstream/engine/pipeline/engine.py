@@ -74,7 +74,7 @@ class PipelineEngine:
         compiler: Compiler | None = None,
         clock: Clock | None = None,
     ) -> None:
-        chosen = torch.bfloat16 if dtype == "auto" else DTYPES[dtype]
+        chosen = precision_on(dtype)
         spec, precision = model.spec, str(chosen).removeprefix("torch.")
         parameters = (*spec.parameters, noise_motion_parameter())
         self.info = ModelInfo(spec.name, spec.title, spec.licence, spec.styles, parameters, str(device.torch_device), precision)
@@ -208,3 +208,8 @@ class PipelineEngine:
         computed_ns = max(issued_ns, done_ns - round(finished.download_ms * NS_PER_MS))
         uploaded_ns = max(issued_ns, computed_ns - round(finished.compute_ms * NS_PER_MS))
         return (Stage.H2D, uploaded_ns), (Stage.INFER, computed_ns), (Stage.D2H, done_ns)
+
+
+def precision_on(dtype: str) -> torch.dtype:
+    """What the setting means on a GPU: "auto" is bfloat16, which every one has that this version of torch serves."""
+    return torch.bfloat16 if dtype == "auto" else DTYPES[dtype]

@@ -103,11 +103,12 @@ class Pipeline:
         bucket = bucket_for(self.buckets, len(batch))
         sources = [resized(one.rgb, one.width_px, one.height_px) for one in batch]
         workspace = self._workspace((batch[0].height_px, batch[0].width_px))
+        frames = self._frames(workspace, batch, sources)
         packing = Packing()
         pictures = packing.stack(sources)
-        binding = workspace.bank.bind(self._frames(workspace, batch, sources), packing)
-        rows = packing.add(np.array([*binding.rows, *(binding.rows[-1:] * (bucket - len(batch)))], np.int64))
         try:
+            binding = workspace.bank.bind(frames, packing)
+            rows = packing.add(np.array([*binding.rows, *(binding.rows[-1:] * (bucket - len(batch)))], np.int64))
             shape = (bucket, *pictures.shape[1:])
             slot.reserve(packing.nbytes, Part(0, shape, torch.uint8).nbytes)
             self._upload(slot, packing)
