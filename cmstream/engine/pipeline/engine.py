@@ -26,8 +26,9 @@ from cmstream.engine.candidates import DTYPES
 from cmstream.engine.cpu import BUCKETS
 from cmstream.engine.pipeline.device import Device
 from cmstream.engine.pipeline.evaluation import Compiler, Evaluation
+from cmstream.engine.pipeline.flight import Finished, InFlight
 from cmstream.engine.pipeline.memory import MemoryPressure, is_out_of_memory
-from cmstream.engine.pipeline.pipeline import Finished, InFlight, Pipeline
+from cmstream.engine.pipeline.pipeline import Pipeline
 from cmstream.engine.pipeline.slots import Slot
 from cmstream.models.base import Model
 

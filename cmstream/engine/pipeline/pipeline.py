@@ -13,13 +13,11 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
@@ -31,6 +29,7 @@ from cmstream.engine.pipeline.bank import Binding
 from cmstream.engine.pipeline.capture import Capturer
 from cmstream.engine.pipeline.device import Device, Stream
 from cmstream.engine.pipeline.evaluation import Evaluation
+from cmstream.engine.pipeline.flight import LOST, Finished, InFlight, Staging, unload
 from cmstream.engine.pipeline.packing import ALIGNMENT, Packing, Part, aligned
 from cmstream.engine.pipeline.slots import Slot, SlotRing
 from cmstream.engine.pipeline.workspace import Buffers, Size, Workspace
@@ -42,41 +41,6 @@ SIZES = 6
 CPU = torch.device("cpu")
 
 Bound: TypeAlias = tuple[int, Look, Places | None]
-
-
-@dataclass(frozen=True, slots=True)
-class InFlight:
-    """A batch that was launched. It keeps what the device works on: drop it only after `finish`."""
-
-    slot: Slot
-    workspace: Workspace | None
-    shape: tuple[int, ...]
-    count: int  # 0: it was lost, and only the slot has to come back
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The pictures of a batch [count,H,W,3] in memory of their own, and how long the device took over it."""
-
-    pictures: Rgb
-    compute_ms: float
-    download_ms: float
-
-
-LOST = Finished(np.empty((0, 0, 0, 3), np.uint8), 0.0, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Staging:
-    """Where in a slot's arena the pictures of a batch lie, and the rows of the banks, padded to the bucket."""
-
-    pictures: Part
-    rows: Part
-
-    def load(self, arena: Tensor, src: Tensor, rows: Tensor) -> None:
-        """On the device. What pads a batch is left as it was: nobody looks at what is made of it."""
-        src[: self.pictures.shape[0]].copy_(self.pictures.of(arena))
-        rows[: self.rows.shape[0]].copy_(self.rows.of(arena))
 
 
 class Pipeline:
@@ -189,7 +153,7 @@ class Pipeline:
             self.compute.replay(graph)
         else:
             self.compute.run(self._evaluation.plain(bucket), buffers.reads, buffers.writes)
-        self.compute.run(partial(_unload, bucket), [buffers.styled], [slot.device_out])
+        self.compute.run(partial(unload, bucket), [buffers.styled], [slot.device_out])
         self.compute.record(slot.computed)
 
     def _update(self, stream: Stream, slot: Slot, buffers: Buffers, binding: Binding) -> None:
@@ -216,8 +180,3 @@ class Pipeline:
 
     def _drop(self) -> None:
         self._workspaces.popitem(last=False)[1].dropped = True
-
-
-def _unload(bucket: int, styled: Tensor, arena: Tensor) -> None:
-    picture = styled[:bucket].flatten()
-    arena[: picture.numel()].copy_(picture)

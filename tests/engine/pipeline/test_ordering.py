@@ -26,7 +26,8 @@ from cmstream.engine.pipeline import capture
 from cmstream.engine.pipeline.device import Device
 from cmstream.engine.pipeline.eager_device import EagerDevice
 from cmstream.engine.pipeline.evaluation import Evaluation
-from cmstream.engine.pipeline.pipeline import InFlight, Pipeline
+from cmstream.engine.pipeline.flight import InFlight
+from cmstream.engine.pipeline.pipeline import Pipeline
 from cmstream.engine.pipeline.slots import SLOTS, Slot
 from cmstream.engine.pipeline.workspace import Workspace
 from tests.engine.painters import Tint
