@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from cmstream.core.clock import NS_PER_MS, Clock, MonotonicClock
-from cmstream.core.errors import EngineFailed
+from cmstream.core.errors import ConfigurationError, EngineFailed
 from cmstream.core.look import look_of
 from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import default_params, noise_motion_parameter
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 NOBODY = -1
 """The stream whose frames warm up."""
+NO_ROOM = "the device has too little memory to serve this; lower engine.size_px or engine.batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class Launched:
 class PipelineEngine:
     """Runs a model on a device. `batch` is its largest bucket; `compiler` makes its network faster, if it can.
 
-    Building one warms up every bucket at `warm_up_px` (width, height) with its graph; call it off the event loop.
+    Building one warms up every bucket at `warm_up_px` (width, height) with its graph; call it off the event loop. Raises
+    ConfigurationError where there is no memory for them, and EngineFailed when the model does not run.
     """
 
     depth = 2
@@ -131,8 +133,10 @@ class PipelineEngine:
         try:
             for width_px, height_px in sorted(sizes_px, key=lambda size: -size[0] * size[1]):
                 self.pipeline.prepare((height_px, width_px))
-        except BaseException:
+        except BaseException as error:
             self.pipeline.close()
+            if is_out_of_memory(error):
+                raise ConfigurationError(f"{NO_ROOM}: {error}") from error
             raise
         for thread in self._threads:
             thread.start()

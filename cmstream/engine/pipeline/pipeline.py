@@ -36,8 +36,8 @@ from cmstream.engine.pipeline.workspace import Buffers, Size, Workspace
 from cmstream.engine.step import padded_size
 from cmstream.models.base import ModelSpec
 
-SIZES = 6
-"""Working sizes that are kept; the one not seen for longest goes."""
+SPARE_SIZES = 4
+"""Working sizes that are kept beyond those that were prepared; the one not seen for longest goes."""
 CPU = torch.device("cpu")
 
 Bound: TypeAlias = tuple[int, Look, Places | None]
@@ -58,6 +58,7 @@ class Pipeline:
         self._noise = NoiseBank(CPU)
         self._moving = MovingNoise(CPU)
         self._workspaces: OrderedDict[Size, Workspace] = OrderedDict()
+        self._most = SPARE_SIZES
 
     def __repr__(self) -> str:
         return f"<Pipeline on {self.device!r}: {list(self._workspaces.values())}>"
@@ -122,6 +123,7 @@ class Pipeline:
 
     def prepare(self, size_px: Size) -> None:
         """Make the workspace of a size, its graphs, and room in the slots for most batches. Waits; before serving."""
+        self._most = len({*self._workspaces, size_px}) + SPARE_SIZES
         bucket, field_px = self.buckets[-1], padded_size(*size_px, self._spec.multiple_px)
         frame, field = 3 * math.prod(size_px), aligned(4 * math.prod(field_px))
         self.slots.reserve(bucket * (frame + field + ALIGNMENT) + 3 * field, bucket * frame)
@@ -171,7 +173,7 @@ class Pipeline:
         """Of this size; a new one serves at once, and its graphs follow."""
         workspace = self._workspaces.pop(size_px, None)
         if workspace is None:
-            while len(self._workspaces) >= SIZES:
+            while len(self._workspaces) >= self._most:
                 self._drop()
             workspace = Workspace(self.device, self._spec, size_px, self.buckets[-1], self._noise)
             workspace.captured = self.capturer.request(workspace)

@@ -164,8 +164,16 @@ def test_while_graphs_are_made_frames_are_served(device: Device, monkeypatch: py
 def test_sizes_that_are_not_seen_for_long_go(engine: PipelineEngine) -> None:
     for width_px in range(32, 32 + 8 * 10, 8):
         assert run(engine, one(1, OIL, 0, (width_px, 32)))
-    assert len(engine.pipeline._workspaces) <= 6
+    assert len(engine.pipeline._workspaces) == 5
     assert run(engine, one(1, OIL))
+
+
+def test_however_many_sizes_were_prepared_they_are_all_kept(device: Device) -> None:
+    sizes = [(width_px, 32) for width_px in range(32, 32 + 8 * 9, 8)]
+    engine = PipelineEngine(small_painter(), device, dtype="float32", batch=1, warm_up_px=sizes)
+    assert {tuple(reversed(size)) for size in sizes} == set(engine.pipeline._workspaces)
+    assert all(workspace.graphs for workspace in engine.pipeline._workspaces.values())
+    engine.close()
 
 
 def test_the_stages_follow_each_other(engine: PipelineEngine) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from cmstream.core.errors import EngineFailed
+from cmstream.core.errors import ConfigurationError, EngineFailed
 from cmstream.engine.pipeline.cuda_device import CudaDevice
 from cmstream.engine.pipeline.device import Device
 from cmstream.engine.pipeline.eager_device import EagerDevice
@@ -101,6 +102,20 @@ def test_a_model_that_cannot_run_is_said_so_at_once(prompt_device: Device) -> No
     model.errors = [ValueError("a broken model")] * 100
     with pytest.raises(EngineFailed, match="a broken model"):
         PipelineEngine(model, prompt_device, dtype="float32", warm_up_px=(OTHER,))
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("engine-")]
+
+
+def test_a_device_too_small_for_what_is_asked_of_it_is_said_so(prompt_device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    allocate = type(prompt_device).device_buffer
+
+    def full(self: Any, name: str, *rest: Any) -> Any:
+        if name.startswith("noise bank"):
+            raise torch.OutOfMemoryError("tried to allocate 20 GiB")
+        return allocate(self, name, *rest)
+
+    monkeypatch.setattr(type(prompt_device), "device_buffer", full)
+    with pytest.raises(ConfigurationError, match=r"lower engine\.size_px or engine\.batch"):
+        PipelineEngine(small_painter(), prompt_device, dtype="float32", warm_up_px=(SIZE,))
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("engine-")]
 
 
