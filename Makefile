@@ -69,12 +69,13 @@ contracts: $(STAMP)
 proto: $(STAMP) ## regenerate cmstream/v1 from protos
 	$(VENV)/bin/python protos/generate.py
 
-gpu: $(READY) ## what needs a CUDA device: tests, benchmark, training net M (GPU_MINUTES=25) into gpu-results
+gpu: $(READY) ## what needs a CUDA device: tests, benchmarks, training net M (GPU_MINUTES=25) into gpu-results
 	mkdir -p gpu-results
 	PYTHONPATH=. $(PYTHON) -m pytest -m gpu $(ARGS)
 	PYTHONPATH=. $(PYTHON) -m cmstream bench --engine-only --device cuda --json > gpu-results/bench.json
 	PYTHONPATH=. $(PYTHON) -m cmstream train --device cuda --net m --style all --batch 64 --scenes 18432 \
 		--minutes $(GPU_MINUTES) --cache gpu-results/pairs --out gpu-results/painter-m.safetensors
+	PYTHONPATH=. $(PYTHON) -m cmstream.cli.gpu --device cuda --side 256 --side 512 --strict --out gpu-results
 
 bench: $(STAMP) ## measure everything into out/bench, with plots, and refresh the README's table (5 minutes)
 	$(VENV)/bin/cmstream bench --out out/bench/bench.json --plots out/bench $(ARGS)

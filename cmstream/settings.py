@@ -58,6 +58,9 @@ class EngineSettings(Section):
     runtime: Literal["auto", "torch", "openvino"] = Field(
         "auto", description="What runs it on a CPU; auto measures, openvino needs the extra of that name."
     )
+    compile: bool = Field(
+        False, description="Compile the network for a GPU (torch.compile): faster frames, minutes more to start; falls back."
+    )
     size_px: int = Field(
         384, ge=64, le=1024, description="Working size: frames are styled at the area of a square of this side, aspect kept."
     )

@@ -13,7 +13,9 @@ from cmstream.core.geometry import working_size
 from cmstream.engine.base import Engine
 from cmstream.engine.choice_folder import ChoiceFolder
 from cmstream.engine.cpu import CpuEngine
-from cmstream.engine.cuda import CudaEngine
+from cmstream.engine.pipeline.cuda_device import CudaDevice
+from cmstream.engine.pipeline.engine import PipelineEngine
+from cmstream.engine.pipeline.evaluation import inductor
 from cmstream.models.registry import load
 from cmstream.settings import EngineSettings
 
@@ -58,4 +60,12 @@ def build_engine(settings: EngineSettings, clock: Clock, sizes_px: Sequence[int]
             choices=ChoiceFolder(folder) if (folder := cache_folder(settings.remember)) else None,
             clock=clock,
         )
-    return CudaEngine(model, device, dtype=settings.dtype, batch=settings.batch or 8, warm_up_px=warm_up_px, clock=clock)
+    return PipelineEngine(
+        model,
+        CudaDevice(device),
+        dtype=settings.dtype,
+        batch=settings.batch or 8,
+        warm_up_px=warm_up_px,
+        compiler=inductor if settings.compile else None,
+        clock=clock,
+    )
