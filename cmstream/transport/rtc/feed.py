@@ -108,6 +108,8 @@ class Feed:
             self.codec_name = codec_name
             self._start(self, codec_name)
         self._count_sent()
+        if self._needs_keyframe:
+            self.source.ask_keyframe()  # not before: a viewer that stalls for good must not cost the others keyframes
         while not self._waiting:
             if self._closed:
                 raise MediaStreamError
@@ -157,7 +159,6 @@ class Feed:
         if not newest.is_keyframe:
             self._needs_keyframe = True
             self.drop(Drop(newest.frame_id, DropReason.SLOW_SINK))
-            self.source.ask_keyframe()
 
     def _count_sent(self) -> None:
         if self._sending is not None:
