@@ -68,7 +68,12 @@ class Broadcast:
         for feed in feeds:
             before = feed.reception.quality
             if feed.reception.judge(usual, now_ns) is not before:
-                log.info("stream %s: a viewer is served in %s quality now", self._stream, feed.reception.quality)
+                log.info(
+                    "stream %s: a viewer goes over to another quality, %r; usual are %s bit/s",
+                    self._stream,
+                    feed.reception,
+                    usual,
+                )
                 self._move(feed, name, feed.reception.quality)
         for (codec_name, _), encoder in self._encoders.items():
             if codec_name == name:

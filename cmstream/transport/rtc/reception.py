@@ -13,6 +13,7 @@ from enum import StrEnum
 from cmstream.core.clock import NS_PER_S
 
 POOR = 0.5  # of what most viewers take
+WORTH = 0.4  # of the bitrate that is set: where even most viewers take less, there is no good picture to protect
 RECOVERED = 0.75
 SETTLING_S = 3.0  # browsers begin with a guess, and find out meanwhile
 DEMOTION_S = 3.0  # for so long a viewer must do badly before it is served less,
@@ -39,7 +40,7 @@ class Reception:
         self._asked_ns: deque[int] = deque(maxlen=ASKS)
 
     def __repr__(self) -> str:
-        return f"<Reception {self.quality}, {self.bps or '?'} bit/s>"
+        return f"<Reception {self.quality}, {self.bps or '?'} bit/s, {len(self._asked_ns)} keyframes asked for>"
 
     def estimated(self, bps: int, now_ns: int) -> None:
         """The viewer said that `bps` reach it (REMB)."""
@@ -76,9 +77,10 @@ class Reception:
 
 
 def usual_bps(receptions: Iterable[Reception], most_bps: int) -> int | None:
-    """What most viewers could take: the upper quartile, at most `most_bps`; None while nobody told."""
+    """What most viewers take: the upper quartile, at most `most_bps`. None while nobody told, and when all do badly."""
     known = sorted(reception.bps for reception in receptions if reception.bps is not None)
-    return min(known[3 * len(known) // 4], most_bps) if known else None
+    usual = min(known[3 * len(known) // 4], most_bps) if known else 0
+    return usual if usual >= WORTH * most_bps else None
 
 
 def shared_bps(receptions: Iterable[Reception], most_bps: int) -> int:

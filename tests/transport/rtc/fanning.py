@@ -61,7 +61,7 @@ class Fan:
     def join(self) -> Viewer:
         drops: list[Drop] = []
         delivered: list[Trace] = []
-        subscription = Subscription("whep", lambda _, trace: delivered.append(trace), drops.append, lambda _: None)
+        subscription = Subscription("whep", lambda _, frame_id, trace: delivered.append(trace), drops.append, lambda _: None)
         viewer = Viewer(self.broadcast.join(subscription), subscription, drops, delivered)
         self.viewers.append(viewer)
         return viewer

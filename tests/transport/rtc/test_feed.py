@@ -23,7 +23,7 @@ class Desk(Source):
         self.delivered: list[Trace] = []
         self.asked = 0
         self.left = 0
-        viewer = Subscription("whep", lambda _, trace: self.delivered.append(trace), self.drops.append, lambda _: None)
+        viewer = Subscription("whep", lambda _, frame_id, trace: self.delivered.append(trace), self.drops.append, lambda _: None)
         self.feed = Feed(viewer, self.clock, lambda feed, codec: feed.switch(self), lambda feed: None, self._leave)
 
     def ask_keyframe(self) -> None:
