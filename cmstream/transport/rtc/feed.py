@@ -116,6 +116,7 @@ class Feed:
             self._ready.clear()
             await self._ready.wait()
         self._sending, self._began = self._waiting.popleft(), True
+        self.reception.sent(sum(map(len, self._sending.payloads)), self._clock.now_ns())
         return self._sending
 
     def switch(self, source: Source) -> None:

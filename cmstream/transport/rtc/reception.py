@@ -15,6 +15,7 @@ from cmstream.core.clock import NS_PER_S
 POOR = 0.5  # of what most viewers take
 WORTH = 0.4  # of the bitrate that is set: where even most viewers take less, there is no good picture to protect
 RECOVERED = 0.75
+HEADROOM = 1.3  # an estimate so far above what is sent says nothing of the line: it can only grow with what comes
 SETTLING_S = 3.0  # browsers begin with a guess, and find out meanwhile
 DEMOTION_S = 3.0  # for so long a viewer must do badly before it is served less,
 PROMOTION_S = 10.0  # and for so long well before it is served more
@@ -30,11 +31,13 @@ class Quality(StrEnum):
 
 
 class Reception:
-    """What one viewer told of its line. `bps` is None until it is known."""
+    """What one viewer told of its line. `bps` is None while nothing says that it has a limit."""
 
     def __init__(self, now_ns: int) -> None:
         self.bps: int | None = None
         self.quality = Quality.FULL
+        self._sent_bps = 0.0
+        self._window_ns, self._window_bits = now_ns, 0
         self._settled_ns = now_ns + round(SETTLING_S * NS_PER_S)
         self._contrary_since_ns: int | None = None
         self._asked_ns: deque[int] = deque(maxlen=ASKS)
@@ -44,8 +47,20 @@ class Reception:
 
     def estimated(self, bps: int, now_ns: int) -> None:
         """The viewer said that `bps` reach it (REMB)."""
-        if now_ns >= self._settled_ns:
+        if now_ns < self._settled_ns:
+            return
+        if bps < HEADROOM * self._sent_bps:
             self.bps = bps
+        elif self.bps is not None:
+            self.bps = max(self.bps, bps)
+
+    def sent(self, payload_bytes: int, now_ns: int) -> None:
+        """So much was sent to the viewer. The rate is taken over a second or more."""
+        self._window_bits += 8 * payload_bytes
+        elapsed_ns = now_ns - self._window_ns
+        if elapsed_ns >= NS_PER_S:
+            self._sent_bps = self._window_bits * NS_PER_S / elapsed_ns
+            self._window_ns, self._window_bits = now_ns, 0
 
     def asked(self, now_ns: int) -> None:
         """The viewer asked for a keyframe: something it needed did not come."""
@@ -77,12 +92,16 @@ class Reception:
 
 
 def usual_bps(receptions: Iterable[Reception], most_bps: int) -> int | None:
-    """What most viewers take: the upper quartile, at most `most_bps`. None while nobody told, and when all do badly."""
-    known = sorted(reception.bps for reception in receptions if reception.bps is not None)
-    usual = min(known[3 * len(known) // 4], most_bps) if known else 0
+    """What most viewers take: the upper quartile, at most `most_bps`. None when all do badly, and for nobody."""
+    limits = sorted(_limit_bps(reception, most_bps) for reception in receptions)
+    usual = limits[3 * len(limits) // 4] if limits else 0
     return usual if usual >= WORTH * most_bps else None
 
 
 def shared_bps(receptions: Iterable[Reception], most_bps: int) -> int:
     """What all of these take: their minimum, at most `most_bps`."""
-    return min((reception.bps for reception in receptions if reception.bps is not None), default=most_bps)
+    return min((_limit_bps(reception, most_bps) for reception in receptions), default=most_bps)
+
+
+def _limit_bps(reception: Reception, most_bps: int) -> int:
+    return most_bps if reception.bps is None else min(reception.bps, most_bps)

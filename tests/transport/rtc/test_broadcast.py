@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from cmstream.transport.rtc.shared_encoder import SharedEncoder
-from tests.transport.rtc.fanning import Fan, Viewer, fan
+from tests.transport.rtc.fanning import MOST_BPS, Fan, Viewer, fan
 
 
 async def starting(on: Fan, viewers: list[Viewer], codec_name: str = "H264") -> list[int]:
@@ -115,6 +115,7 @@ async def test_a_poor_viewer_gets_a_reduced_encode_and_the_others_keep_theirs() 
         for _ in range(8):  # a REMB a second
             on.clock.advance_ms(1000)
             for viewer in viewers:
+                viewer.feed.reception.sent(MOST_BPS // 8, on.clock.now_ns())
                 viewer.feed.target_bitrate = 300_000 if viewer is viewers[0] else 2_000_000
             await shown(on, viewers[1:])
         assert on.encoders() == 2
@@ -132,6 +133,8 @@ async def test_a_poor_viewer_that_recovers_comes_back_and_the_second_encode_ends
         await starting(on, viewers)
         for bps in [300_000] * 8 + [2_000_000] * 12:
             on.clock.advance_ms(1000)
+            for viewer in viewers:
+                viewer.feed.reception.sent(MOST_BPS // 8, on.clock.now_ns())
             viewers[0].feed.target_bitrate = bps
             viewers[1].feed.target_bitrate = viewers[2].feed.target_bitrate = 2_000_000
         assert on.encoders() == 1

@@ -23,7 +23,9 @@ class Desk(Source):
         self.delivered: list[Trace] = []
         self.asked = 0
         self.left = 0
-        viewer = Subscription("whep", lambda _, frame_id, trace: self.delivered.append(trace), self.drops.append, lambda _: None)
+        viewer = Subscription(
+            "whep", lambda _, frame_id, trace: self.delivered.append(trace), self.drops.append, lambda _: None
+        )
         self.feed = Feed(viewer, self.clock, lambda feed, codec: feed.switch(self), lambda feed: None, self._leave)
 
     def ask_keyframe(self) -> None:
@@ -106,8 +108,11 @@ async def test_a_closed_feed_ends_its_sender_and_leaves_once() -> None:
 
 async def test_what_a_viewer_says_of_its_line_is_kept() -> None:
     desk = Desk()
+    await desk.start()
     assert desk.feed.target_bitrate == 0
+    desk.feed.put(EncodedFrame(1, [bytes(10**6)], 3000, False, Trace(0).mark(Stage.ENCODE, 1)))
     desk.clock.advance_ms(5000)
+    await desk.feed.next("H264")
     desk.feed.target_bitrate = 700_000
     assert desk.feed.target_bitrate == 700_000
     assert desk.feed.reception.bps == 700_000
