@@ -81,7 +81,8 @@ class DirectPath:
             both = batched([heard.negative, heard.prompt])
             twice = self.network.predict(torch.cat([x, x]), rows.timestep.repeat(2), both, heard.guidance.repeat(2))
             against, predicted = twice.chunk(2)
-        return against + heard.guidance[:, None, None, None].to(x.dtype) * (predicted - against)
+        # lerp is exact at 1, where a sum would round the prediction to the precision of what it is led away from.
+        return torch.lerp(against, predicted, heard.guidance[:, None, None, None].to(x.dtype))
 
     def _as_prediction(self, latent: Tensor, x: Tensor, rows: Rows) -> Tensor:
         """What a network would predict to which the source is the answer: what residual guidance leads away from.
