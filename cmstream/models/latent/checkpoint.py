@@ -53,6 +53,8 @@ class Checkpoint:
     """Of the network."""
     variant: str
     """Which weights: "" or "fp16"."""
+    has_full_autoencoder: bool
+    """Whether its own is an AutoencoderKL, too slow for real time."""
 
     @property
     def is_latent_consistency(self) -> bool:
@@ -84,7 +86,8 @@ def open_checkpoint(folder: Path) -> Checkpoint:
                 read_header(path)
     config = read_json(folder / network / "config.json")
     _check_network(folder, config)
-    return Checkpoint(folder, pipeline, read_json(folder / "scheduler" / "scheduler_config.json"), network, config, variant)
+    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
+    return Checkpoint(folder, pipeline, scheduler, network, config, variant, parts["vae"] == "AutoencoderKL")
 
 
 def read_json(path: Path) -> dict[str, Any]:

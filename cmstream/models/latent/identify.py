@@ -43,7 +43,9 @@ def identify(checkpoint: Checkpoint) -> Family:
     kind = str(config.get("_class_name"))
     if kind not in SAMPLERS and kind not in MANY_STEPS:
         known = ", ".join(SAMPLERS)
-        raise WeightsRejected(f"{checkpoint.folder}: its scheduler {kind[:60]!r} is not one of {known}; change scheduler_config.json")
+        raise WeightsRejected(
+            f"{checkpoint.folder}: its scheduler {kind[:60]!r} is not one of {known}; change scheduler_config.json"
+        )
     sampler = SAMPLERS.get(kind, Sampler.EULER)
     if sampler is Sampler.SCM:
         return Family(sampler, Prediction.V, Guidance.EMBEDDED, ())
@@ -65,7 +67,9 @@ def _prediction(checkpoint: Checkpoint) -> Prediction:
     try:
         return Prediction(found)
     except ValueError as error:
-        raise WeightsRejected(f"{checkpoint.folder}: prediction_type {str(found)[:40]!r} is not one of {', '.join(Prediction)}") from error
+        raise WeightsRejected(
+            f"{checkpoint.folder}: prediction_type {str(found)[:40]!r} is not one of {', '.join(Prediction)}"
+        ) from error
 
 
 def _original_steps(checkpoint: Checkpoint) -> int:

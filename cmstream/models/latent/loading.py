@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 
 from cmstream.core.errors import ResourceExhausted, WeightsRejected
-from cmstream.models.latent.autoencoder import Autoencoder, autoencoder_of
+from cmstream.models.latent.autoencoder import autoencoder_of
 from cmstream.models.latent.checkpoint import Checkpoint, open_checkpoint
 from cmstream.models.latent.direct import DirectPath
 from cmstream.models.latent.extra import optional
@@ -54,15 +54,18 @@ def load_folder(folder: Path, *, vae: Vae = "tiny", tiny: Path | None = None) ->
     if not family.is_few_step:
         log.warning("%s is no few-step model: add a LoRA of LCM, TCD or Hyper-SD, or expect noise", folder.name)
     with faults(folder):
-        kind = getattr(diffusers, checkpoint.pipeline)
         absent = NONE if checkpoint.network == "unet" and "XL" not in checkpoint.pipeline else {}
+        replaced = {"vae": _tiny(checkpoint, tiny)} if vae == "tiny" and checkpoint.has_full_autoencoder else {}
+        kind = getattr(diffusers, checkpoint.pipeline)
         pipeline = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, variant=checkpoint.variant or None, **absent
+            folder, local_files_only=True, use_safetensors=True, variant=checkpoint.variant or None, **absent, **replaced
         )
-        autoencoder = _autoencoder(checkpoint, pipeline, vae, tiny)
-    network: Network = UNet(pipeline.unet, autoencoder.factor_px) if checkpoint.network == "unet" else SanaTransformer(pipeline.transformer)
-    network.module.requires_grad_(False).eval()
-    autoencoder.module.requires_grad_(False).eval()
+    autoencoder = autoencoder_of(pipeline.vae)
+    network: Network = (
+        UNet(pipeline.unet, autoencoder.factor_px) if checkpoint.network == "unet" else SanaTransformer(pipeline.transformer)
+    )
+    for module in (network.module, autoencoder.module):
+        module.requires_grad_(False).eval()
     path = DirectPath(network, autoencoder, family.prediction, family.guidance)
     return Loaded(checkpoint, family, path, CheckpointText(pipeline), pipeline)
 
@@ -96,19 +99,17 @@ def check_tensors(checkpoint: Checkpoint) -> None:
             raise WeightsRejected(f"{where}: {name!r} has shape {shape}, and its config asks for {wanted[name]}")
 
 
-def _autoencoder(checkpoint: Checkpoint, pipeline: Any, vae: Vae, tiny: Path | None) -> Autoencoder:
-    own = autoencoder_of(pipeline.vae)
-    if vae == "full" or type(pipeline.vae).__name__ != "AutoencoderKL":
-        return own
-    folder = tiny or checkpoint.folder / TINY_FOLDER
+def _tiny(checkpoint: Checkpoint, told: Path | None) -> Any:
+    """Instead of the checkpoint's own autoencoder, which then is never read."""
+    folder = told or checkpoint.folder / TINY_FOLDER
     if not (folder / "config.json").is_file():
         raise WeightsRejected(
             f"{checkpoint.folder} has no AutoencoderTiny, which real time needs: put one (TAESD) into its folder "
             f"{TINY_FOLDER}, or ask for the full one, which is several times slower"
         )
-    read_header(folder / "diffusion_pytorch_model.safetensors")
+    for path in folder.glob("*.safetensors"):
+        read_header(path)
     module = optional("diffusers").AutoencoderTiny.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-    found = autoencoder_of(module)
-    if (found.channels, found.factor_px) != (own.channels, own.factor_px):
+    if module.config.latent_channels != checkpoint.config["in_channels"]:
         raise WeightsRejected(f"{folder} is an AutoencoderTiny of other latents than {checkpoint.folder}'s")
-    return found
+    return module

@@ -61,7 +61,9 @@ RECIPES = {
         StableDiffusionImg2ImgPipeline, lambda: EulerDiscreteScheduler(**TRAILING, prediction_type="v_prediction")
     ),
     "sd-sample": Recipe(StableDiffusionImg2ImgPipeline, lambda: EulerDiscreteScheduler(**TRAILING, prediction_type="sample")),
-    "lcm": Recipe(LatentConsistencyModelImg2ImgPipeline, lambda: LCMScheduler(**BETAS, steps_offset=1), {"time_cond_proj_dim": HIDDEN}),
+    "lcm": Recipe(
+        LatentConsistencyModelImg2ImgPipeline, lambda: LCMScheduler(**BETAS, steps_offset=1), {"time_cond_proj_dim": HIDDEN}
+    ),
     "lcm-merged": Recipe(StableDiffusionImg2ImgPipeline, lambda: LCMScheduler(**BETAS, steps_offset=1)),
     "tcd": Recipe(StableDiffusionImg2ImgPipeline, lambda: TCDScheduler(**BETAS, steps_offset=1)),
     "sdxl-turbo": Recipe(StableDiffusionXLImg2ImgPipeline, lambda: EulerAncestralDiscreteScheduler(**TRAILING)),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from cmstream.models.latent.direct import Heard
+from cmstream.models.latent.direct import Heard, Rows
 from cmstream.models.latent.embedding import Embedding, batched
 from cmstream.models.latent.family import Sampler
 from cmstream.models.latent.loading import Loaded
@@ -40,19 +40,14 @@ def direct(loaded: Loaded, steps: int, strength: float, guidance: float = 1.0, n
 
 def through_diffusers(loaded: Loaded, steps: int, strength: float, **more: Any) -> Tensor:
     """`steps` is what the pipeline is asked for; of these it runs the share `strength`, except for LCM's own."""
-    pipeline, kept = loaded.pipeline, loaded.pipeline.vae
+    pipeline = loaded.pipeline
     if loaded.checkpoint.pipeline.startswith("Sana"):
         more |= {"use_resolution_binning": False, "height": SIDE_PX, "width": SIDE_PX, "intermediate_timesteps": None}
     if loaded.family.sampler is Sampler.TCD:
         more |= {"eta": loaded.family.eta}
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.vae = loaded.path.autoencoder.module
     asked = {"num_inference_steps": steps, "strength": strength, "guidance_scale": 1.0, "output_type": "pt"} | more
-    try:
-        # The first noise a KL autoencoder's posterior takes, and its width is nothing: see `full_autoencoder`.
-        found = pipeline("a red cat", image=(source() + 1) / 2, generator=Generator().manual_seed(0), **asked).images
-    finally:
-        pipeline.vae = kept
+    found = pipeline("a red cat", image=(source() + 1) / 2, generator=Generator().manual_seed(0), **asked).images
     return torch.as_tensor(found) * 2 - 1
 
 
@@ -117,18 +112,23 @@ def test_embedded_guidance_is_the_pipelines(load: Load, name: str) -> None:
 def test_residual_guidance_leads_away_from_the_source_without_a_second_evaluation(load: Load, name: str) -> None:
     loaded = load(name)
     plain, guided = direct(loaded, 1, 0.5), direct(loaded, 1, 0.5, 1.4)
-    latent, decode = loaded.path.autoencoder.encode(source()), loaded.path.autoencoder.decode
-    heard = Heard(loaded.text.encode("a red cat"), torch.tensor([1.0]))
-    path, step = loaded.path, plan(loaded.family, 1, 0.5)
-    assert torch.equal(path.paint(source(), noises(loaded, 2), [step], heard), plain)
     assert apart(guided, plain) > 1e-4
-    assert torch.isfinite(decode(latent)).all()
+    # In one step from the source's own noise, x0 is led from the source by the guidance: z + g (x0 - z), up to the decoder.
+    path, (step,) = loaded.path, plan(loaded.family, 1, 0.5)
+    latent = path.autoencoder.encode(source())
+    rows = Rows([step], latent.device, latent.dtype)
+    x = rows.signal * latent + rows.noise * noises(loaded, 1)[:, 0]
+    heard = loaded.text.encode("a red cat")
+    x0 = path.evaluate(x, rows, Heard(heard, torch.tensor([1.0])), latent, None)
+    led = path.evaluate(x, rows, Heard(heard, torch.tensor([1.4])), latent, None)
+    torch.testing.assert_close(led, latent + 1.4 * (x0 - latent), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["sd-turbo", "sdxl-turbo"])
 def test_the_full_autoencoder_is_the_pipelines_too(load: Load, name: str) -> None:
     loaded = load(name, "full")
-    pipeline_noise = torch.stack([noises(loaded, 3)[:, 1], noises(loaded, 3)[:, 2]], 1)  # it draws one for the posterior
+    # It samples the posterior first, from a distribution of no width (see `full_autoencoder`): its first noise is spent.
+    pipeline_noise = noises(loaded, 3)[:, 1:]
     heard = Heard(loaded.text.encode("a red cat"), torch.tensor([1.0]))
     found = loaded.path.paint(source(), pipeline_noise, [plan(loaded.family, 1, 0.5)], heard)
     assert apart(found, through_diffusers(loaded, 2, 0.5)) <= TOLERANCE
