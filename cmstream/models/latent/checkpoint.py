@@ -10,12 +10,15 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cmstream.core.errors import WeightsRejected
 from cmstream.models.latent.header import MEND, Header, read_header, refuse_pickle
 
 MAX_JSON_BYTES = 4 << 20
+
+Vae = Literal["tiny", "full"]
+"""Which autoencoder stands for an AutoencoderKL: TAESD, or the checkpoint's own."""
 
 ARCHITECTURES = {
     "StableDiffusion": "StableDiffusionImg2ImgPipeline",
@@ -69,8 +72,8 @@ class Checkpoint:
         return Header(shapes, {})
 
 
-def open_checkpoint(folder: Path) -> Checkpoint:
-    """Check `folder` whole. Raises WeightsRejected."""
+def open_checkpoint(folder: Path, *, vae: Vae = "full") -> Checkpoint:
+    """Check `folder` whole; with a "tiny" autoencoder the weights of an AutoencoderKL may be missing. Raises WeightsRejected."""
     index = read_json(folder / "model_index.json")
     pipeline = _pipeline(folder, str(index.get("_class_name")))
     parts = {name: entry[1] for name, entry in index.items() if name in PARTS and _is_present(entry)}
@@ -80,8 +83,9 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     network = "transformer" if "transformer" in parts else "unet"
     _check_complete(folder, pipeline, parts)
     variant = _variant(folder / network)
+    is_replaced = vae == "tiny" and parts["vae"] == "AutoencoderKL"
     for name in WEIGHED:
-        if name in parts:
+        if name in parts and not (name == "vae" and is_replaced):
             for path in _weights(folder / name, _variant(folder / name)):
                 read_header(path)
     config = read_json(folder / network / "config.json")

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from cmstream.core.errors import ResourceExhausted, WeightsRejected
 from cmstream.models.latent.autoencoder import autoencoder_of
-from cmstream.models.latent.checkpoint import Checkpoint, open_checkpoint
+from cmstream.models.latent.checkpoint import Checkpoint, Vae, open_checkpoint
 from cmstream.models.latent.direct import DirectPath
 from cmstream.models.latent.extra import optional
 from cmstream.models.latent.family import Family
@@ -24,7 +24,6 @@ from cmstream.models.latent.text import CheckpointText
 
 log = logging.getLogger(__name__)
 
-Vae = Literal["tiny", "full"]
 TINY_FOLDER = "vae_tiny"
 NONE = {"safety_checker": None, "feature_extractor": None, "image_encoder": None, "requires_safety_checker": False}
 """Parts of some pipelines that a live stream has no use for, and that are left on the disk."""
@@ -48,7 +47,7 @@ def load_folder(folder: Path, *, vae: Vae = "tiny", tiny: Path | None = None) ->
     Raises WeightsRejected, ConfigurationError where the extra is missing, ResourceExhausted where memory is.
     """
     diffusers = optional("diffusers")
-    checkpoint = open_checkpoint(folder)
+    checkpoint = open_checkpoint(folder, vae=vae)
     family = identify(checkpoint)
     check_tensors(checkpoint)
     if not family.is_few_step:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cmstream.models.latent.loading import Loaded, Vae, load_folder
+from cmstream.models.latent.checkpoint import Vae
+from cmstream.models.latent.loading import Loaded, load_folder
 from tests.models.latent.checkpoints import write_checkpoint
 
 Checkpoints = Callable[[str], Path]
