@@ -41,6 +41,7 @@ class GrpcSettings(Section):
     port: Port = Field(50051, description="TCP port; 0 picks a free one.")
     reflection: bool = Field(False, description="Serve the reflection API, for grpcurl and the like.")
     window_frames: int = Field(2, ge=1, le=8, description="Frames a client should keep in flight; advertised to it.")
+    stall_timeout_s: float = Field(30.0, ge=0.1, le=3600, description="A client that reads nothing for so long is cut off.")
 
 
 class AuthSettings(Section):

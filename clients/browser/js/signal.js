@@ -9,6 +9,7 @@ const DROP_TITLES = /** @type {Record<string, string>} */ ({
   slow_sink: "newer styled frame ready first",
   engine_failed: "failed in the model",
   late: "waited longer than the latency budget",
+  unwatched: "nobody was watching",
   closed: "stream closed meanwhile",
 });
 

@@ -48,6 +48,7 @@ class Services:
     clock: Clock
     codecs: Executor
     limits: Limits
+    stall_timeout_s: float
 
 
 class StreamCall:
@@ -61,7 +62,7 @@ class StreamCall:
     ) -> None:
         self._services = services
         self._requests = requests
-        self._outbox = Outbox(write)
+        self._outbox = Outbox(write, services.stall_timeout_s)
         self._ledger = Ledger()
         self._opened = False
         self._next_frame_id = 0

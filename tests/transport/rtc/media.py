@@ -19,8 +19,10 @@ from cmstream.core.metrics import Metrics
 from cmstream.engine.fake import FakeEngine
 from cmstream.scheduler.scheduler import Scheduler
 from cmstream.session.registry import Registry
-from cmstream.settings import RtcSettings, Settings
+from cmstream.settings import RtcSettings, Settings, StreamSettings
 from cmstream.transport.rtc.peers import Peers
+
+EVERY_FRAME = Settings(streams=StreamSettings(skip_still="off"))  # what is published here stands still
 
 
 @dataclass
@@ -36,7 +38,7 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """Peers on a registry with the fake engine; everything is closed at the end."""
     clock, metrics = MonotonicClock(), Metrics()
-    registry = Registry(settings or Settings(), clock, metrics)
+    registry = Registry(settings or EVERY_FRAME, clock, metrics)
     engine = engine or FakeEngine()
     registry.serve(engine.info, Scheduler(engine, clock, metrics))
     codecs = ThreadPoolExecutor(2)

@@ -50,13 +50,17 @@ async def test_a_viewer_sees_the_styled_colours_of_what_is_published(without_can
         assert await mean_colour(frame) == pytest.approx(YELLOW, abs=12)  # the fake engine inverts
         counts = on.registry.get("cam").snapshot()
         assert counts["frames_delivered"] >= 9
-        assert list(counts["stages_ms"]) == [stage.value for stage in Stage], "every stage is marked"
+        assert list(counts["stages_ms"]) == [stage.value for stage in Stage if stage is not Stage.REPEAT], (
+            "every stage is marked"
+        )
         await publisher.close()
         await viewer.close()
 
 
 async def test_the_stages_of_a_frame_over_webrtc_leave_no_time_unaccounted() -> None:
-    async with stage(settings=Settings(streams=StreamSettings(budget_ms=10)), engine=FakeEngine(latency_ms=20)) as on:
+    async with stage(
+        settings=Settings(streams=StreamSettings(budget_ms=10, skip_still="off")), engine=FakeEngine(latency_ms=20)
+    ) as on:
         publisher = await publish(on.peers, "cam", BLUE)
         viewer, track = await watch(on.peers, "cam")
         for _ in range(20):
@@ -64,7 +68,7 @@ async def test_the_stages_of_a_frame_over_webrtc_leave_no_time_unaccounted() -> 
         traced = on.registry.get("cam").traces()["slow_frames"]["newest"]  # beyond so small a budget every frame is slow
         assert len(traced) > 5
         for frame in traced:
-            assert list(frame["stages_ms"]) == [stage.value for stage in Stage]
+            assert list(frame["stages_ms"]) == [stage.value for stage in Stage if stage is not Stage.REPEAT]
             assert sum(frame["stages_ms"].values()) == pytest.approx(frame["age_ms"], rel=0.05)
             assert frame["stages_ms"]["infer"] >= 20
             assert frame["stages_ms"]["decode"] > 0.2, "from the first packet's arrival"
