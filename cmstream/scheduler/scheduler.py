@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from concurrent.futures import Future
 
 from cmstream.core.clock import Clock
 from cmstream.core.errors import EngineFailed
 from cmstream.core.metrics import Metrics
 from cmstream.core.trace import Stage
 from cmstream.engine.base import Engine, EngineInput, EngineOutput
+from cmstream.scheduler.crossing import carry_back
 from cmstream.scheduler.job import Done, Job, Lane
 from cmstream.scheduler.policy import choose
 
@@ -76,10 +78,9 @@ class Scheduler:
         self._metrics.batches.labels(str(len(batch))).inc()
         self._in_flight += 1
         self._idle.clear()
-        future = asyncio.wrap_future(self._engine.submit(inputs))
-        future.add_done_callback(lambda ended: self._finish(batch, ended))
+        carry_back(self._engine.submit(inputs), lambda ended: self._finish(batch, ended))
 
-    def _finish(self, batch: Batch, ended: asyncio.Future[list[EngineOutput]]) -> None:
+    def _finish(self, batch: Batch, ended: Future[list[EngineOutput]]) -> None:
         self._in_flight -= 1
         self._dispatch()  # the engine works while the results are handed out
         if self._in_flight == 0:
@@ -88,7 +89,7 @@ class Scheduler:
             if not lane.closed:
                 lane.done(job, outcome)
 
-    def _outcomes(self, batch: Batch, ended: asyncio.Future[list[EngineOutput]]) -> Sequence[EngineOutput | EngineFailed]:
+    def _outcomes(self, batch: Batch, ended: Future[list[EngineOutput]]) -> Sequence[EngineOutput | EngineFailed]:
         if ended.cancelled():
             return [EngineFailed("the engine was stopped")] * len(batch)
         error = ended.exception()
