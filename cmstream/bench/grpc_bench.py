@@ -6,7 +6,9 @@ what the server adds, whatever the machine. The two are measured in turns, so th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import TypeAlias
 
 from cmstream.bench.calls import Call, answer_of, calling, streaming
 from cmstream.bench.engine_bench import SOURCES, picture
@@ -22,10 +24,12 @@ from cmstream.v1.style_service_pb2 import StreamRequest
 from cmstream.wire.envelope import incoming, received
 from cmstream.wire.frame import stages_ms_of
 
-TURNS = 8
+TURNS = 24
 WARM_UP_FRAMES = 40  # until caches, allocators and clock rates have settled
-LEAST_FRAMES = 10
+LEAST_FRAMES = 5
 ENGINE_STAGES = (Stage.H2D, Stage.INFER, Stage.D2H)
+
+Turns: TypeAlias = Sequence[Sequence[float]]  # ms
 
 
 async def measure_grpc(settings: Settings, kind: str, side_px: int, seconds: float) -> GrpcResult:
@@ -46,14 +50,14 @@ async def measure_grpc(settings: Settings, kind: str, side_px: int, seconds: flo
         for _ in range(TURNS):
             await through_echo.repeat(seconds / TURNS / 2)
             await through_server.repeat(seconds / TURNS / 2)
-    return _result(engine_name(kind, settings), side_px, through_server.took_ms, through_echo.took_ms, heads)
+    return result_of(engine_name(kind, settings), side_px, through_server.turns_ms, through_echo.turns_ms, heads)
 
 
 class Trips:
-    """Round trips of raw frames on one call, and how long each took; `check` sees what was sent and what came back."""
+    """Round trips of raw frames on one call, and how long each took, by turns; `check` sees what went and what came back."""
 
     def __init__(self, call: Call, side_px: int, check: Callable[[bytes, bytes], None]) -> None:
-        self.took_ms: list[float] = []
+        self.turns_ms: list[list[float]] = []
         self._call = call
         self._check = check
         self._next_id = 0
@@ -66,17 +70,18 @@ class Trips:
         """Trips that do not count."""
         for _ in range(WARM_UP_FRAMES):
             await self._trip()
-        self.took_ms.clear()
 
     async def repeat(self, seconds: float) -> None:
         """As many as fit, and a few at the least."""
         clock = MonotonicClock()
-        end_ns, done = clock.now_ns() + round(seconds * NS_PER_S), 0
-        while clock.now_ns() < end_ns or done < LEAST_FRAMES:
-            await self._trip()
-            done += 1
+        end_ns = clock.now_ns() + round(seconds * NS_PER_S)
+        turn_ms: list[float] = []
+        while clock.now_ns() < end_ns or len(turn_ms) < LEAST_FRAMES:
+            turn_ms.append(await self._trip())
+        self.turns_ms.append(turn_ms)
 
-    async def _trip(self) -> None:
+    async def _trip(self) -> float:
+        """How long it took, in ms."""
         clock = MonotonicClock()
         source = self._sources[self._next_id % SOURCES]
         source.frame_id = self._next_id
@@ -85,8 +90,9 @@ class Trips:
         sent = StreamRequest(frame=source).SerializeToString()
         await self._call.write(sent)
         answer = await answer_of(self._call)
-        self.took_ms.append((clock.now_ns() - start_ns) / NS_PER_MS)
+        took_ms = (clock.now_ns() - start_ns) / NS_PER_MS
         self._check(sent, answer)
+        return took_ms
 
 
 def _check_echo(sent: bytes, answer: bytes) -> None:
@@ -103,23 +109,34 @@ def _checked_head(sent: bytes, answer: bytes) -> StyledFrame:
     return frame
 
 
-def _result(engine: str, side_px: int, server_ms: list[float], echo_ms: list[float], heads: list[StyledFrame]) -> GrpcResult:
+def result_of(engine: str, side_px: int, server: Turns, echo: Turns, heads: Sequence[StyledFrame]) -> GrpcResult:
+    """Sum up. A turn of the server is compared with the echo's just before it: a busy moment meets both."""
     stages = [stages_ms_of(head) for head in heads]
     engine_ms = [sum(one.get(stage, 0.0) for stage in ENGINE_STAGES) for one in stages]
-    without_ms = percentiles([took - inside for took, inside in zip(server_ms, engine_ms, strict=True)])
-    trip, echo = percentiles(server_ms), percentiles(echo_ms)
+    inside = iter(engine_ms)
+    without = [[took - next(inside) for took in turn] for turn in server]
+    server_ms, echo_ms = _all(server), _all(echo)
     return GrpcResult(
         engine=engine,
         width_px=side_px,
         height_px=side_px,
         frames=len(heads),
-        round_trip_ms=trip,
+        round_trip_ms=percentiles(server_ms),
         engine_ms=percentiles(engine_ms),
-        server_ms=without_ms,
-        echo_ms=echo,
-        ratio_p50=round(trip.p50 / echo.p50, 3),
-        server_ratio_p50=round(without_ms.p50 / echo.p50, 3),
+        server_ms=percentiles(_all(without)),
+        echo_ms=percentiles(echo_ms),
+        ratio_p50=_ratio(server, echo),
+        server_ratio_p50=_ratio(without, echo),
         stages_ms={str(stage): percentiles([one[stage] for one in stages]) for stage in stages[0]},
         round_trip_curve_ms=curve(server_ms),
         echo_curve_ms=curve(echo_ms),
     )
+
+
+def _ratio(ours: Turns, theirs: Turns) -> float:
+    """The median over the turns of the ratio of their medians."""
+    return round(median(median(mine) / median(other) for mine, other in zip(ours, theirs, strict=True)), 3)
+
+
+def _all(turns: Turns) -> list[float]:
+    return [took for turn in turns for took in turn]

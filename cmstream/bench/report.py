@@ -69,7 +69,8 @@ class GrpcResult:
     """Round trips of raw RGB frames over loopback, one in flight: through the server, and through a bare echo of the bytes.
 
     `engine_ms` is what the trace says of the engine (h2d, infer and d2h, with the hop to its thread); `server_ms` is the
-    round trip without that. `ratio_p50` is of the round trip and the echo, `server_ratio_p50` of `server_ms` and the echo.
+    round trip without that. `ratio_p50` is of the round trip and the echo, `server_ratio_p50` of `server_ms` and the echo:
+    the median over short turns of the two, of the ratio of their medians.
     """
 
     engine: str

@@ -34,7 +34,7 @@ app.command(epilog="Example:  cmstream serve --http-port 9000 --device cpu")(ser
 app.command(epilog="Example:  cmstream stylize photo.jpg painted.png --strength 0.8 --seed 7")(stylize)
 app.command(epilog="Example:  cmstream models")(models)
 app.command(epilog="Example:  cmstream train --out mine.safetensors --minutes 120")(train)
-app.command(epilog="Example:  cmstream bench --json > bench.json")(bench)
+app.command(epilog="Example:  cmstream bench grpc webrtc --out bench.json --plots plots")(bench)
 app.command(epilog="Example:  cmstream doctor --config cmstream.toml")(doctor)
 
 

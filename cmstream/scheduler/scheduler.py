@@ -21,6 +21,7 @@ from cmstream.core.errors import EngineFailed
 from cmstream.core.metrics import Metrics
 from cmstream.core.trace import Stage
 from cmstream.engine.base import Engine, EngineInput, EngineOutput
+from cmstream.scheduler.crossing import carry_back
 from cmstream.scheduler.health import Health
 from cmstream.scheduler.job import Done, Flight, Job, Lane, Late
 from cmstream.scheduler.load import EngineLoad
@@ -101,8 +102,7 @@ class Scheduler:
         self._idle.clear()
         self.health.submitted(flights)
         self.load.began()
-        future = asyncio.wrap_future(self._start([_input(flight) for flight in flights]))
-        future.add_done_callback(lambda ended: self._finish(flights, ended))
+        carry_back(self._start([_input(flight) for flight in flights]), lambda ended: self._finish(flights, ended))
 
     def _start(self, inputs: list[EngineInput]) -> Future[list[EngineOutput]]:
         try:
@@ -112,7 +112,7 @@ class Scheduler:
             future.set_exception(error)
             return future
 
-    def _finish(self, flights: list[Flight], ended: asyncio.Future[list[EngineOutput]]) -> None:
+    def _finish(self, flights: list[Flight], ended: Future[list[EngineOutput]]) -> None:
         self._in_flight -= 1
         failure = self._failure(flights, ended)
         self.load.ended(len(flights), flights[0].job.width_px * flights[0].job.height_px)
@@ -145,7 +145,7 @@ class Scheduler:
         if repeated is not None:
             lane.done(*repeated)
 
-    def _failure(self, flights: list[Flight], ended: asyncio.Future[list[EngineOutput]]) -> EngineFailed | None:
+    def _failure(self, flights: list[Flight], ended: Future[list[EngineOutput]]) -> EngineFailed | None:
         if ended.cancelled():
             return EngineFailed("the engine was stopped")
         error = ended.exception()

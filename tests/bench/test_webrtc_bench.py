@@ -14,14 +14,14 @@ from cmstream.settings import Settings
 @pytest.mark.e2e
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
 async def test_glass_to_glass_holds_the_engine_and_the_echo_does_not(codec: str) -> None:
-    fast, slow = [await measure_webrtc(Settings(), str(engine_ms), codec, 256, 1.0) for engine_ms in (0, 150)]
-    for result in (fast, slow):
-        assert result.codec == codec
-        assert result.echo.frames > 5
-    assert 150 <= slow.stages_ms["infer"] < slow.server_age_ms
-    assert slow.cmstream.glass_ms.p50 > fast.cmstream.glass_ms.p50 + 75
-    assert slow.cmstream.glass_ms.p50 > 150
-    assert slow.cmstream.fps <= 8, "an engine of 150 ms styles seven a second, and one more may fall into the second"
+    result = await measure_webrtc(Settings(), "150", codec, 256, 1.0)
+    assert result.codec == codec
+    assert result.stages_ms["infer"] >= 150
+    assert result.server_age_ms > result.stages_ms["infer"]
+    assert result.cmstream.glass_curve_ms[0] > 150, "every frame has been through the engine"
+    assert 0 < result.echo.glass_curve_ms[0] < 150
+    assert result.cmstream.fps <= 8, "an engine of 150 ms styles seven a second, and one more may fall into the second"
+    assert result.added_p50_ms == round(result.cmstream.glass_ms.p50 - result.echo.glass_ms.p50, 3)
 
 
 def test_the_echo_is_plain_aiortc() -> None:

@@ -24,7 +24,9 @@ from cmstream.models.latent.reference import HubReference
 OnProgress = Callable[[int, int], None]
 """Called with bytes present and bytes in all."""
 
-FOLDERS = frozenset({"", "scheduler", "unet", "transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"})
+FOLDERS = frozenset(
+    {"", "scheduler", "unet", "transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"}
+)
 TEXTS = frozenset({".json", ".txt", ".model"})
 RESERVE_BYTES = 512 << 20
 """Left free on the disk beside the model."""
@@ -118,7 +120,9 @@ class Hub:
             named.write_text(commit)
 
 
-def wanted_files(reference: HubReference, files: Iterable[RemoteFile], without: frozenset[str] = frozenset()) -> list[RemoteFile]:
+def wanted_files(
+    reference: HubReference, files: Iterable[RemoteFile], without: frozenset[str] = frozenset()
+) -> list[RemoteFile]:
     """Configs, tokenizers and one set of weights of each part, in half precision where there is one.
 
     Raises WeightsRejected for a repository of pickles, or of something else than a model in diffusers' layout.
@@ -146,7 +150,9 @@ def _weights(reference: HubReference, folder: str, inside: Sequence[RemoteFile])
             return chosen
     if any(name.endswith((".bin", ".ckpt", ".pt")) for name in names):
         where = folder or "its folder"
-        raise WeightsRejected(f"{reference}: {where} has pickles only (.bin), which are never read; ask for a revision with .safetensors")
+        raise WeightsRejected(
+            f"{reference}: {where} has pickles only (.bin), which are never read; ask for a revision with .safetensors"
+        )
     return []
 
 
@@ -176,10 +182,14 @@ def translated(reference: HubReference, root: Path) -> Iterator[None]:
     except errors.RevisionNotFoundError as error:
         raise NotFound(f"{reference.repository} has no revision {reference.revision}; leave it away for the newest") from error
     except errors.RepositoryNotFoundError as error:
-        raise NotFound(f"the hub has no model {reference.repository}, or it is private: check the name, or set HF_TOKEN") from error
+        raise NotFound(
+            f"the hub has no model {reference.repository}, or it is private: check the name, or set HF_TOKEN"
+        ) from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise ResourceExhausted(f"the disk of {root} is full; free some space and start again: files that are whole are kept") from error
+            raise ResourceExhausted(
+                f"the disk of {root} is full; free some space and start again: files that are whole are kept"
+            ) from error
         raise _unreachable(reference, error) from error
     except Exception as error:  # the edge: what the HTTP client below it raises differs between its releases
         raise _unreachable(reference, error) from error
@@ -187,7 +197,9 @@ def translated(reference: HubReference, root: Path) -> Iterator[None]:
 
 def _unreachable(reference: HubReference, error: Exception) -> Unavailable:
     said = " ".join(str(error).split())[:160] or type(error).__name__
-    return Unavailable(f"{reference} could not be downloaded ({said}); check the network and start again: files that are whole are kept")
+    return Unavailable(
+        f"{reference} could not be downloaded ({said}); check the network and start again: files that are whole are kept"
+    )
 
 
 def _bar(told: Callable[[int], None]) -> type[Any]:

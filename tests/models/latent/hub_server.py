@@ -84,7 +84,9 @@ class _Answers(BaseHTTPRequestHandler):
     def _info(self, name: str) -> None:
         root = self.hub.repositories[name]
         siblings = [{"rfilename": str(each), "size": (root / each).stat().st_size} for each in self.hub.files(name)]
-        self._send(200, {"Content-Type": "application/json"}, json.dumps({"id": name, "sha": COMMIT, "siblings": siblings}).encode())
+        self._send(
+            200, {"Content-Type": "application/json"}, json.dumps({"id": name, "sha": COMMIT, "siblings": siblings}).encode()
+        )
 
     def _file(self, path: Path, with_body: bool) -> None:
         content = path.read_bytes()

@@ -164,13 +164,19 @@ def test_a_repository_of_pickles_is_refused_before_anything_is_downloaded(hub: F
 
 
 def test_full_precision_is_taken_where_there_is_no_half() -> None:
-    names = ["unet/model.safetensors.index.json", "unet/model-00001-of-00002.safetensors", "unet/model-00002-of-00002.safetensors"]
+    names = [
+        "unet/model.safetensors.index.json",
+        "unet/model-00001-of-00002.safetensors",
+        "unet/model-00002-of-00002.safetensors",
+    ]
     other = ["unet/diffusion_pytorch_model.non_ema.safetensors", "unet/flax_model.msgpack"]
     found = wanted_files(REFERENCE, [RemoteFile(name, 1) for name in names + other])
     assert sorted(one.path for one in found) == sorted(names)
 
 
-@pytest.mark.parametrize(("text", "revision"), [("hf:a/b", None), ("hf:Some-One/x_1.5@v1.0", "v1.0"), (f"hf:a/b@{COMMIT}", COMMIT)])
+@pytest.mark.parametrize(
+    ("text", "revision"), [("hf:a/b", None), ("hf:Some-One/x_1.5@v1.0", "v1.0"), (f"hf:a/b@{COMMIT}", COMMIT)]
+)
 def test_names_on_the_hub_are_read(text: str, revision: str | None) -> None:
     found = parse_reference(text)
     assert found.revision == revision

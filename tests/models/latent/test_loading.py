@@ -55,7 +55,9 @@ def test_a_family_is_known_by_its_config(
     assert found.is_few_step
 
 
-def test_an_ordinary_diffusion_model_is_loaded_with_a_warning(checkpoint: Checkpoints, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_ordinary_diffusion_model_is_loaded_with_a_warning(
+    checkpoint: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
     found = load_folder(checkpoint("sd15"))
     assert not found.family.is_few_step
     assert "add a LoRA" in caplog.text
