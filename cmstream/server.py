@@ -90,6 +90,7 @@ class Server:
         timeout_s = self.settings.drain_timeout_s
         async with asyncio.TaskGroup() as group:
             group.create_task(self._grpc.drain(timeout_s))  # tells its clients first; they may finish meanwhile
+            group.create_task(self._http.drain(timeout_s))
             group.create_task(self._settle(timeout_s))
         self.registry.close_all("the server is shutting down")
         await self._peers.close_all()
@@ -113,7 +114,7 @@ class Server:
         await self._peers.start()
         stack.push_async_callback(self._peers.stop)
         ready = lambda: self.registry.ready  # noqa: E731 - a property as a callable
-        self._http = HttpServer(settings, self.registry, self.metrics, self.clock, self._peers, ready)
+        self._http = HttpServer(settings, self.registry, self.metrics, self.clock, self._peers, codecs, ready)
         stack.push_async_callback(self._http.close)
         await self._http.start()
         self._grpc = GrpcServer(settings, self.registry, self.metrics, self.clock, codecs)

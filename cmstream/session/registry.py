@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 
 from cmstream.core.clock import Clock
-from cmstream.core.errors import InvalidInput, NotFound, ResourceExhausted, Unavailable
+from cmstream.core.errors import Conflict, InvalidInput, NotFound, ResourceExhausted, Unavailable
 from cmstream.core.geometry import ladder_px
 from cmstream.core.metrics import Metrics
 from cmstream.core.model_info import ModelInfo
@@ -121,6 +121,13 @@ class Registry:
         session = self._sessions.get(name)
         if session is None:
             raise NotFound(f"no stream is called {name[:64]!r}; GET /api/v1/streams lists those that are open")
+        return session
+
+    def live(self, name: str) -> Session:
+        """The stream `name`, if somebody publishes it. Raises Conflict, which says to come back."""
+        session = self._sessions.get(name)
+        if session is None or session.publisher is None:
+            raise Conflict(f"nobody publishes {name[:64]!r} now; try again when somebody does")
         return session
 
     def sessions(self) -> tuple[Session, ...]:

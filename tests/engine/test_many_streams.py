@@ -27,7 +27,7 @@ from cmstream.engine.patches import LaidNoise
 from cmstream.engine.rehearsal import scene
 from cmstream.models.registry import load
 from cmstream.models.served import ServedPainter
-from cmstream.scheduler.job import Job
+from cmstream.scheduler.job import Job, Repeat
 from cmstream.scheduler.scheduler import Scheduler
 
 STREAMS, SIDE_PX = 8, 128
@@ -121,11 +121,11 @@ async def test_none_gets_less_than_80_per_cent_of_its_share(engine: CpuEngine) -
     lanes = []
 
     def counted(stream: int) -> None:
-        def done(job: Job, outcome: EngineOutput | EngineFailed) -> None:
+        def done(job: Job, outcome: EngineOutput | Repeat | EngineFailed) -> None:
             assert isinstance(outcome, EngineOutput)
             delivered[stream] += 1
 
-        lanes.append(scheduler.open_lane(stream, 150, done))
+        lanes.append(scheduler.open_lane(stream, 60_000, done, lambda job: None))
 
     for stream in range(STREAMS):
         counted(stream)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from concurrent.futures import Executor
 
@@ -13,15 +12,13 @@ from grpc_reflection.v1alpha import reflection
 
 from cmstream.core.clock import Clock
 from cmstream.core.errors import ConfigurationError
-from cmstream.core.frame import MAX_SIDE_PX, MIN_SIDE_PX
 from cmstream.core.metrics import Metrics
 from cmstream.session.registry import Registry
 from cmstream.settings import Settings
+from cmstream.transport.conversation.services import Services, limits_of
 from cmstream.transport.grpc.auth import TokenInterceptor
-from cmstream.transport.grpc.call import Services
 from cmstream.transport.grpc.servicer import SERVICE, StyleServicer
-from cmstream.v1.control_pb2 import Limits
-from cmstream.wire.frame import MAX_FRAME_BYTES, MAX_MESSAGE_BYTES
+from cmstream.wire.frame import MAX_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -78,27 +75,19 @@ class GrpcServer:
     async def drain(self, timeout_s: float) -> None:
         """Tell every client, give their calls `timeout_s` to finish, end the rest with UNAVAILABLE."""
         await self._health.enter_graceful_shutdown()
-        self._servicer.drain(round(timeout_s * MS_PER_S))
-        if not await self._idle_within(timeout_s):
-            self._servicer.end("the server is shutting down; connect again when it is back")
-            await self._idle_within(ENDED_WITHIN_S)
+        self._servicer.calls.drain(round(timeout_s * MS_PER_S))
+        if not await self._servicer.calls.idle_within(timeout_s):
+            self._servicer.calls.end("the server is shutting down; connect again when it is back")
+            await self._servicer.calls.idle_within(ENDED_WITHIN_S)
 
     async def close(self) -> None:
         """End every call and free the port. Closing twice is fine."""
         server, self._server = self._server, None
         if server is None:
             return
-        self._servicer.end("the server was stopped")
-        await self._idle_within(ENDED_WITHIN_S)
+        self._servicer.calls.end("the server was stopped")
+        await self._servicer.calls.idle_within(ENDED_WITHIN_S)
         await server.stop(grace=ENDED_WITHIN_S)  # what is left, e.g. watchers of health
-
-    async def _idle_within(self, timeout_s: float) -> bool:
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._servicer.idle()
-        except TimeoutError:
-            return False
-        return True
 
     def _bind(self, server: grpc.aio.Server) -> str:
         host, port = self._settings.grpc.host, self._settings.grpc.port
@@ -110,15 +99,3 @@ class GrpcServer:
                 f"gRPC cannot listen on {wanted}; is the port taken? Set grpc.port, or 0 for a free one"
             ) from None
         return wanted if host.startswith("unix:") else f"{wanted.rpartition(':')[0]}:{bound}"
-
-
-def limits_of(settings: Settings) -> Limits:
-    """The limits that this server tells its clients."""
-    return Limits(
-        window_frames=settings.grpc.window_frames,
-        max_frame_bytes=MAX_FRAME_BYTES,
-        min_side_px=MIN_SIDE_PX,
-        max_side_px=MAX_SIDE_PX,
-        working_size_px=settings.engine.size_px,
-        max_streams=settings.streams.max_streams,
-    )

@@ -10,8 +10,11 @@ from typing import Any, TypeVar
 import grpc
 
 from cmstream import __version__
-from cmstream.core.errors import CmstreamError, Unavailable
-from cmstream.transport.grpc.call import Services, StreamCall
+from cmstream.core.errors import CmstreamError
+from cmstream.transport.conversation.call import StreamCall
+from cmstream.transport.conversation.calls import Calls
+from cmstream.transport.conversation.exchange import ClientGone
+from cmstream.transport.conversation.services import Services
 from cmstream.v1.style_service_pb2 import DESCRIPTOR, GetCapabilitiesRequest, GetCapabilitiesResponse
 from cmstream.wire.control import model_message
 from cmstream.wire.envelope import Incoming, Outgoing, incoming, serialized
@@ -20,28 +23,22 @@ from cmstream.wire.frame import PIXEL_FORMATS
 
 log = logging.getLogger(__name__)
 
+TRANSPORT = "grpc"
 SERVICE = DESCRIPTOR.services_by_name["StyleService"].full_name
 
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class ClientGone(CmstreamError):
-    """The other end of a call has left in the middle of it: nobody's fault, and nobody is there to be told."""
-
-
 class StyleServicer:
-    """Keeps the calls that are running, so that a drain can tell and end them."""
+    """The service; `calls` are those that run."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._calls: set[StreamCall] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._draining = False
+        self.calls = Calls()
 
     def __repr__(self) -> str:
-        return f"<StyleServicer {len(self._calls)} calls{', draining' if self._draining else ''}>"
+        return f"<StyleServicer {self.calls!r}>"
 
     async def stream(self, requests: AsyncIterator[Incoming], context: Context) -> None:
         """One call of `Stream`."""
@@ -52,15 +49,8 @@ class StyleServicer:
             except grpc.aio.InternalError as error:  # what gRPC raises when a call is cancelled under a write
                 raise ClientGone("the client has left") from error
 
-        call = StreamCall(self._services, requests, write)
-        self._calls.add(call)
-        self._idle.clear()
-        try:
-            await self._answer(self._stream(call), context)
-        finally:
-            self._calls.discard(call)
-            if not self._calls:
-                self._idle.set()
+        call = StreamCall(self._services, requests, write, transport=TRANSPORT)
+        await self._answer(self.calls.run(call), context)
 
     async def get_capabilities(self, request: GetCapabilitiesRequest, context: Context) -> GetCapabilitiesResponse:
         """One call of `GetCapabilities`."""
@@ -73,26 +63,6 @@ class StyleServicer:
             self.get_capabilities, GetCapabilitiesRequest.FromString, GetCapabilitiesResponse.SerializeToString
         )
         return grpc.method_handlers_generic_handler(SERVICE, {"Stream": stream, "GetCapabilities": capabilities})
-
-    def drain(self, grace_ms: int) -> None:
-        """Admit no more calls and tell those that run."""
-        self._draining = True
-        for call in tuple(self._calls):
-            call.drain(grace_ms)
-
-    def end(self, reason: str) -> None:
-        """End every call with UNAVAILABLE."""
-        for call in tuple(self._calls):
-            call.end(reason)
-
-    async def idle(self) -> None:
-        """Wait until no call runs."""
-        await self._idle.wait()
-
-    async def _stream(self, call: StreamCall) -> None:
-        if self._draining:
-            raise Unavailable("the server is shutting down; connect again when it is back")
-        await call.run()
 
     async def _capabilities(self) -> GetCapabilitiesResponse:
         return GetCapabilitiesResponse(

@@ -13,12 +13,15 @@ from cmstream.core.metrics import Metrics
 from cmstream.session.registry import Registry
 from cmstream.session.watch import Watch
 from cmstream.settings import Settings
+from cmstream.transport.conversation.calls import Calls
+from cmstream.transport.conversation.services import Services
 from cmstream.transport.rtc.peers import Peers
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Everything a route may use. To end open event streams, set `stopping` and wake the `watches` they wait on."""
+    """Everything a route may use. To end open event streams, set `stopping` and wake the `watches` they wait on; `calls` are
+    the WebSockets that are open."""
 
     settings: Settings
     registry: Registry
@@ -28,6 +31,8 @@ class Context:
     ready: Callable[[], bool]
     stopping: asyncio.Event
     watches: set[Watch]
+    services: Services
+    calls: Calls
 
 
 CONTEXT = web.AppKey("context", Context)

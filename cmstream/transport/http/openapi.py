@@ -42,7 +42,13 @@ def document(parameters: dict[str, Any]) -> dict[str, Any]:
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
             "responses": {"Problem": _PROBLEM_BODY},
         },
-        "paths": {**_negotiation("whip", "publish"), **_negotiation("whep", "view"), **_streams(), **_operations()},
+        "paths": {
+            **_negotiation("whip", "publish"),
+            **_negotiation("whep", "view"),
+            **_fallbacks(),
+            **_streams(),
+            **_operations(),
+        },
     }
 
 
@@ -68,6 +74,27 @@ def _negotiation(prefix: str, verb: str) -> dict[str, Any]:
             },
             "options": _options("What can be patched", "Accept-Patch"),
             "delete": {"summary": "End the session", "responses": {"200": {"description": "Ended"}, "404": _PROBLEM}},
+        },
+    }
+
+
+def _fallbacks() -> dict[str, Any]:
+    pictures = {"description": "One part a picture", "content": {"multipart/x-mixed-replace": {"schema": {"type": "string"}}}}
+
+    def socket(summary: str, *codes: str) -> dict[str, Any]:
+        switched = {"description": "Binary messages of cmstream.v1; close codes are 4000 + the HTTP status of the error"}
+        refused = dict.fromkeys(("400", "401", "403", *codes, "426", "503"), _PROBLEM)
+        return {"parameters": [_STREAM], "get": {"summary": summary, "responses": {"101": switched, **refused}}}
+
+    return {
+        "/ws/{stream}": socket("Publish over a WebSocket, and get the results on it"),
+        "/ws/{stream}/view": socket("View over a WebSocket", "409"),
+        "/mjpeg/{stream}": {
+            "parameters": [_STREAM],
+            "get": {
+                "summary": "View as MJPEG",
+                "responses": {"200": pictures, **dict.fromkeys(("400", "401", "409", "503"), _PROBLEM)},
+            },
         },
     }
 

@@ -70,7 +70,7 @@ def _advice(request: web.Request, error: web.HTTPException) -> str | None:
 
 
 def _of_ours(request: web.Request, error: CmstreamError) -> web.Response:
-    status = _status(error)
+    status = status_of(error)
     context_of(request).metrics.errors.labels(f"http_{status}").inc()
     headers: dict[str, str] = {}
     if isinstance(error, ResourceExhausted):
@@ -83,7 +83,8 @@ def _of_ours(request: web.Request, error: CmstreamError) -> web.Response:
     return problem(status, str(error), headers=headers, errors=errors)
 
 
-def _status(error: CmstreamError) -> int:
+def status_of(error: CmstreamError) -> int:
+    """The HTTP status that an error is."""
     match error:
         case InvalidParameters():
             return 422

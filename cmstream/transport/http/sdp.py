@@ -64,6 +64,11 @@ class SdpEndpoint:
         return web.Response(status=204)
 
 
+def routes() -> list[web.RouteDef]:
+    """The routes of both."""
+    return [*whip().routes(), *whep().routes()]
+
+
 def whip() -> SdpEndpoint:
     """Publishing."""
     return SdpEndpoint("whip", lambda context, stream, offer: context.peers.publish(stream, offer))

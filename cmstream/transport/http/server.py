@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor
 
 from aiohttp import web
 
@@ -13,13 +14,17 @@ from cmstream.core.metrics import Metrics
 from cmstream.session.registry import Registry
 from cmstream.session.watch import Watch
 from cmstream.settings import Settings
-from cmstream.transport.http import api, console, events, sdp
+from cmstream.transport.conversation.calls import Calls
+from cmstream.transport.conversation.services import Services, limits_of
+from cmstream.transport.http import api, console, events, mjpeg, sdp, websocket
 from cmstream.transport.http.context import CONTEXT, Context
 from cmstream.transport.http.guard import finish_headers, guard
 from cmstream.transport.http.problem import problems
 from cmstream.transport.rtc.offer import MAX_SDP_BYTES
 from cmstream.transport.rtc.peers import Peers
 
+MS_PER_S = 1000
+ENDED_WITHIN_S = 1.0
 SHUTDOWN_S = 0.3  # for requests in flight, which aiohttp may grant twice; event streams end at once
 
 
@@ -33,6 +38,7 @@ class HttpServer:
         metrics: Metrics,
         clock: Clock,
         peers: Peers,
+        codecs: Executor,
         ready: Callable[[], bool],
     ) -> None:
         self._settings = settings.http
@@ -40,10 +46,13 @@ class HttpServer:
         self.address = ""
         app = web.Application(middlewares=[problems, guard], client_max_size=MAX_SDP_BYTES)
         self._watches: set[Watch] = set()
-        app[CONTEXT] = Context(settings, registry, metrics, clock, peers, ready, self._stopping, self._watches)
+        self._calls = Calls()
+        services = Services(registry, metrics, clock, codecs, limits_of(settings), settings.grpc.stall_timeout_s)
+        streams = (self._stopping, self._watches, services, self._calls)
+        app[CONTEXT] = Context(settings, registry, metrics, clock, peers, ready, *streams)
         app.on_response_prepare.append(finish_headers)
-        for routes in (api.routes(), events.routes(), sdp.whip().routes(), sdp.whep().routes()):
-            app.add_routes(routes)
+        for module in (api, events, sdp, websocket, mjpeg):
+            app.add_routes(module.routes())
         self._app = app
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True)
 
@@ -66,9 +75,17 @@ class HttpServer:
         shown = f"[{host}]" if ":" in host else host
         self.address = f"http://{shown}:{self._runner.addresses[0][1]}"
 
+    async def drain(self, timeout_s: float) -> None:
+        """Tell every WebSocket, give their calls `timeout_s` to finish, end the rest."""
+        self._calls.drain(round(timeout_s * MS_PER_S))
+        if not await self._calls.idle_within(timeout_s):
+            self._calls.end("the server is shutting down; connect again when it is back")
+            await self._calls.idle_within(ENDED_WITHIN_S)
+
     async def close(self) -> None:
         """Stop listening and end what is open. Closing twice is fine."""
         self._stopping.set()
+        self._calls.end("the server was stopped")
         for watch in tuple(self._watches):
             watch.notify()
         await self._runner.cleanup()

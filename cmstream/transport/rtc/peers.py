@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
 
 from cmstream.core.clock import Clock
-from cmstream.core.errors import CmstreamError, Conflict, NotFound, ResourceExhausted, Unavailable
+from cmstream.core.errors import CmstreamError, NotFound, ResourceExhausted, Unavailable
 from cmstream.core.frame import DropReason
 from cmstream.core.metrics import Metrics
 from cmstream.session.publisher import Publisher
@@ -84,7 +84,7 @@ class Peers:
         """A WHEP viewer of `stream`. Raises Conflict when nobody publishes it, InvalidOffer, ResourceExhausted."""
         self._admit()
         offer = check_offer(offer_sdp, sends_video=False)
-        session = self._live_session(stream)
+        session = self._registry.live(stream)
         self._registry.check_viewer()
         subscription = session.subscribe("whep")
         peer = self._peer(stream, "viewer")
@@ -117,15 +117,6 @@ class Peers:
     def _admit(self) -> None:
         if len(self._peers) >= self._settings.max_peers:
             raise ResourceExhausted(f"the server has its {self._settings.max_peers} WebRTC sessions (rtc.max_peers)")
-
-    def _live_session(self, stream: str) -> Session:
-        try:
-            session = self._registry.get(stream)
-        except NotFound:
-            session = None
-        if session is None or session.publisher is None:
-            raise Conflict(f"nobody publishes {stream[:64]!r} now; try again when somebody does")
-        return session
 
     def _find(self, session_id: str) -> Peer:
         peer = self._peers.get(session_id)

@@ -163,7 +163,7 @@ async def test_a_call_that_says_nothing_at_all_is_an_error() -> None:
 
 
 async def test_a_call_that_never_opens_its_stream_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cmstream.transport.grpc.call.OPEN_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("cmstream.transport.conversation.exchange.OPEN_TIMEOUT_S", 0.1)
     async with serving() as server, dialogue(server.address) as client:
         error = await client.refusal()
         assert error.code() is INVALID_ARGUMENT

@@ -1,4 +1,4 @@
-"""cmstream/transport/grpc/call.py, results.py, ledger.py: one call as a dialogue with the real server."""
+"""cmstream/transport/conversation: one call over gRPC, as a dialogue with the real server."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ async def loading(**changes: Any) -> AsyncIterator[HttpServer]:
     settings = Settings(http=HttpSettings(**{"port": 0, **changes}))
     clock, metrics = MonotonicClock(), Metrics()
     registry = Registry(settings, clock, metrics)
-    server = HttpServer(settings, registry, metrics, clock, cast("Any", None), lambda: registry.ready)
+    server = HttpServer(settings, registry, metrics, clock, cast("Any", None), cast("Any", None), lambda: registry.ready)
     try:
         yield server
     finally:

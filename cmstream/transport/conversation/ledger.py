@@ -35,3 +35,13 @@ class Ledger:
     async def settled(self) -> None:
         """Wait until every frame has its answer."""
         await self._settled.wait()
+
+
+class EveryFrame(Ledger):
+    """For a call that publishes nothing: every frame of the stream is its, whoever sent it and whenever."""
+
+    def capture_time_us(self, frame_id: int) -> int | None:
+        return 0  # the publisher's own note is not for others
+
+    def settle(self, frame_id: int) -> bool:
+        return True

@@ -18,8 +18,8 @@ from cmstream.core.params import Params
 from cmstream.core.picture import encode_jpeg
 from cmstream.core.trace import Stage, Trace
 from cmstream.session.subscription import Subscription
-from cmstream.transport.grpc.ledger import Ledger
-from cmstream.transport.grpc.outbox import Outbox
+from cmstream.transport.conversation.ledger import Ledger
+from cmstream.transport.conversation.outbox import Outbox
 from cmstream.v1.frame_pb2 import PIXEL_FORMAT_JPEG, PixelFormat
 from cmstream.wire.envelope import styled_response
 from cmstream.wire.frame import styled_head
