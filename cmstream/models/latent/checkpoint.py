@@ -73,7 +73,7 @@ class Checkpoint:
 
 
 def open_checkpoint(folder: Path, *, vae: Vae = "full") -> Checkpoint:
-    """Check `folder` whole; with a "tiny" autoencoder the weights of an AutoencoderKL may be missing. Raises WeightsRejected."""
+    """Check `folder` whole; "tiny" does without the weights of an AutoencoderKL. Raises WeightsRejected."""
     index = read_json(folder / "model_index.json")
     pipeline = _pipeline(folder, str(index.get("_class_name")))
     parts = {name: entry[1] for name, entry in index.items() if name in PARTS and _is_present(entry)}
