@@ -88,7 +88,7 @@ class Hub:
         free = shutil.disk_usage(self._root).free
         if missing and missing + RESERVE_BYTES > free:
             raise ResourceExhausted(
-                f"{reference} needs {missing / 1e9:.1f} GB and {self._root} has {free / 1e9:.1f} GB left; free some space there, "
+                f"{reference} needs {missing / 1e9:.1f} GB and {self._root} has {free / 1e9:.1f} GB left; free some space, "
                 "or name another folder in models.folder"
             )
 
@@ -176,8 +176,7 @@ def translated(reference: HubReference, root: Path) -> Iterator[None]:
         raise
     except errors.GatedRepoError as error:
         raise Unavailable(
-            f"{reference} is gated: accept its licence at https://huggingface.co/{reference.repository}, then set HF_TOKEN to a token"
-            " of yours"
+            f"{reference} is gated: accept its licence at https://huggingface.co/{reference.repository}, then set HF_TOKEN"
         ) from error
     except errors.RevisionNotFoundError as error:
         raise NotFound(f"{reference.repository} has no revision {reference.revision}; leave it away for the newest") from error
