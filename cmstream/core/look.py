@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from cmstream.core.clock import NS_PER_MS
 from cmstream.core.params import FIXED, NOISE_MOTION, STROKE_SCALE, Params, StyleMix
+from cmstream.core.prompting import Prompting, blended, prompting_of
 
 SeedMix: TypeAlias = tuple[tuple[int, float], ...]
 
@@ -31,12 +32,14 @@ class Look:
     seeds: SeedMix
     stroke_scale: float = 1.0
     noise_motion: str = FIXED
+    prompting: Prompting | None = None
+    """Of models that hear prompts."""
 
 
 def look_of(params: Params) -> Look:
     """The look once a transition to `params` is over."""
     scale, motion = params.extra.get(STROKE_SCALE, 1.0), params.extra.get(NOISE_MOTION, FIXED)
-    return Look(params.style, params.strength, ((params.seed, 1.0),), scale, motion)
+    return Look(params.style, params.strength, ((params.seed, 1.0),), scale, motion, prompting_of(params.extra))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Transition:
             _slerp_seeds(self.before.seeds, self.after.seeds, part),
             self.before.stroke_scale ** (1 - part) * self.after.stroke_scale**part,
             self.after.noise_motion,
+            blended(self.before.prompting, self.after.prompting, part),
         )
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from cmstream.core.errors import InvalidParameters
+from cmstream.core.prompting import MAX_TEXT, MAX_TEXTS, text_mix
 
 JsonValue: TypeAlias = Any
 Kind = Literal["number", "integer", "style", "string", "choice"]
@@ -58,6 +59,8 @@ class ParameterSpec:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    is_mixed: bool = False
+    """A `string` that may also be an object of texts and their weights."""
 
 
 def common_parameters(styles: tuple[str, ...]) -> tuple[ParameterSpec, ...]:
@@ -169,6 +172,9 @@ def _check(spec: ParameterSpec, value: JsonValue) -> JsonValue:
             return int(number)
         case "style":
             return _style_mix(spec.choices, value)
+        case "string" if spec.is_mixed:
+            mix = text_mix(value)
+            return value if isinstance(value, str) else dict(mix)
         case "string":
             if not isinstance(value, str) or len(value) > MAX_STRING:
                 raise ValueError(f"must be text of at most {MAX_STRING} characters")
@@ -220,6 +226,9 @@ def _property(spec: ParameterSpec) -> dict[str, JsonValue]:
         weights = {name: {"type": "number", "minimum": 0} for name in spec.choices}
         mix = {"type": "object", "properties": weights, "additionalProperties": False, "minProperties": 1}
         return {**about, "oneOf": [{"type": "string", "enum": list(spec.choices)}, mix]}
+    if spec.kind == "string" and spec.is_mixed:
+        texts = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}, "maxProperties": MAX_TEXTS}
+        return {**about, "oneOf": [{"type": "string", "maxLength": MAX_TEXT}, {**texts, "minProperties": 1}]}
     if spec.kind == "string":
         return {**about, "type": "string", "maxLength": MAX_STRING}
     if spec.kind == "choice":

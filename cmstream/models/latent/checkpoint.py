@@ -73,7 +73,7 @@ class Checkpoint:
 
 
 def open_checkpoint(folder: Path, *, vae: Vae = "full") -> Checkpoint:
-    """Check `folder` whole; with a "tiny" autoencoder the weights of an AutoencoderKL may be missing. Raises WeightsRejected."""
+    """Check `folder` whole; "tiny" does without the weights of an AutoencoderKL. Raises WeightsRejected."""
     index = read_json(folder / "model_index.json")
     pipeline = _pipeline(folder, str(index.get("_class_name")))
     parts = {name: entry[1] for name, entry in index.items() if name in PARTS and _is_present(entry)}
@@ -162,7 +162,7 @@ def _check_network(folder: Path, config: Mapping[str, Any]) -> None:
     if config.get("_class_name") == "UNet2DConditionModel":
         if config.get("in_channels") != 4 or config.get("out_channels") != 4:
             raise WeightsRejected(
-                f"{folder}: its UNet takes {config.get('in_channels')} channels, as for inpainting; take the ordinary checkpoint"
+                f"{folder}: its UNet takes {config.get('in_channels')} channels, as for inpainting; take another checkpoint"
             )
         if config.get("addition_embed_type") not in (None, "text_time") or config.get("class_embed_type") is not None:
             raise WeightsRejected(f"{folder}: its UNet wants conditions other than those of SD and SDXL, and cannot be run")

@@ -11,7 +11,7 @@ PACKAGES = ("diffusers", "transformers", "peft", "huggingface_hub")
 
 
 def optional(name: str) -> ModuleType:
-    """The module `name` of the extra. Raises ConfigurationError naming the extra when it, or what it needs, is not installed."""
+    """The module `name` of the extra. Raises ConfigurationError naming the extra when something is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:  # diffusers answers with a plain ImportError where a dependency is missing or too old

@@ -88,7 +88,7 @@ class Hub:
         free = shutil.disk_usage(self._root).free
         if missing and missing + RESERVE_BYTES > free:
             raise ResourceExhausted(
-                f"{reference} needs {missing / 1e9:.1f} GB and {self._root} has {free / 1e9:.1f} GB left; free some space there, "
+                f"{reference} needs {missing / 1e9:.1f} GB and {self._root} has {free / 1e9:.1f} GB left; free some space, "
                 "or name another folder in models.folder"
             )
 
@@ -104,7 +104,7 @@ class Hub:
                 cache_dir=self._root,
                 endpoint=self._endpoint,
                 token=self._token,
-                tqdm_class=_bar(lambda count, before=present: on_progress(before + count, total)),
+                tqdm_class=_bars(on_progress, present, total),
             )
             folder = Path(at).parents[len(PurePosixPath(one.path).parts) - 1]
             present += one.size
@@ -176,8 +176,7 @@ def translated(reference: HubReference, root: Path) -> Iterator[None]:
         raise
     except errors.GatedRepoError as error:
         raise Unavailable(
-            f"{reference} is gated: accept its licence at https://huggingface.co/{reference.repository}, then set HF_TOKEN to a token"
-            " of yours"
+            f"{reference} is gated: accept its licence at https://huggingface.co/{reference.repository}, then set HF_TOKEN"
         ) from error
     except errors.RevisionNotFoundError as error:
         raise NotFound(f"{reference.repository} has no revision {reference.revision}; leave it away for the newest") from error
@@ -202,20 +201,25 @@ def _unreachable(reference: HubReference, error: Exception) -> Unavailable:
     )
 
 
-def _bar(told: Callable[[int], None]) -> type[Any]:
-    """The hub's progress bar, replaced by a call with the bytes so far."""
-    from tqdm import tqdm
+class _Bar:
+    """What the hub's client takes for a progress bar; calls `told` with the bytes of the file so far."""
 
-    class Told(tqdm):  # type: ignore[type-arg]
-        def __init__(self, *arguments: Any, **named: Any) -> None:
-            named.pop("name", None)
-            super().__init__(*arguments, **{**named, "disable": True})
-            self._so_far = int(named.get("initial") or 0)
-            told(self._so_far)
+    def __init__(self, told: Callable[[int], None], initial: int) -> None:
+        self._told = told
+        self._so_far = initial
+        told(initial)
 
-        def update(self, n: float | None = 1) -> bool | None:
-            self._so_far += int(n or 0)
-            told(self._so_far)
-            return None
+    def __enter__(self) -> _Bar:
+        return self
 
-    return Told
+    def __exit__(self, *error: object) -> None:
+        """Nothing is left on the screen."""
+
+    def update(self, count: float | None = 1) -> None:
+        self._so_far += int(count or 0)
+        self._told(self._so_far)
+
+
+def _bars(on_progress: OnProgress, before: int, total: int) -> Callable[..., _Bar]:
+    """In place of a class of bars: it is called as tqdm would be."""
+    return lambda *_, initial=0, **__: _Bar(lambda so_far: on_progress(before + so_far, total), int(initial or 0))

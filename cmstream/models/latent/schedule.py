@@ -1,4 +1,4 @@
-"""A run of 1 to 8 evaluations as numbers: every sampler is a table with one row per evaluation. Pure functions, double precision.
+"""A run of 1 to 8 evaluations as numbers: every sampler is a table, one row per evaluation. Pure functions, double precision.
 
 All of them work on x = a z + b n with a² + b² = 1 (z the latent, n normal noise), so that rows of different samplers,
 strengths and steps share one batch. Euler's own x̂ = z + σ n is the same divided by √(1+σ²).

@@ -72,7 +72,7 @@ RECIPES = {
 
 
 def write_checkpoint(folder: Path, name: str, *, seed: int = 0) -> Path:
-    """Write the checkpoint `name` of `RECIPES` into `folder`, with an AutoencoderTiny in `folder/vae_tiny` where it is usual."""
+    """Write the checkpoint `name` of `RECIPES` into `folder`, with an AutoencoderTiny in `vae_tiny` where it is usual."""
     recipe = RECIPES[name]
     with torch.random.fork_rng():
         torch.manual_seed(seed)

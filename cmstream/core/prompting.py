@@ -1,0 +1,93 @@
+"""What a stream asks of a model that hears prompts: texts with weights, and how hard to follow them. Pure data and functions.
+
+A mix is kept sorted by text, so that two ways to the same weights are the same mix, and a transition has no jump at its end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+TextMix: TypeAlias = tuple[tuple[str, float], ...]
+
+PROMPT, NEGATIVE_PROMPT = "prompt", "negative_prompt"
+STEPS, GUIDANCE, GUIDANCE_MODE = "steps", "guidance", "guidance_mode"
+RESIDUAL, FULL = "residual", "full"
+
+MAX_TEXTS = 4
+MAX_TEXT = 2_000
+NEGLIGIBLE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Prompting:
+    """`prompt` and `negative` weights are above 0 and sum to 1; `guidance` 1 is none; `steps` evaluations a frame.
+
+    `is_full`: guidance against the negative prompt, at the price of a second evaluation.
+    """
+
+    prompt: TextMix
+    negative: TextMix = (("", 1.0),)
+    guidance: float = 1.0
+    steps: int = 1
+    is_full: bool = False
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every text that has to be encoded for it."""
+        return tuple(text for text, _ in self.prompt + self.negative)
+
+
+def prompting_of(extra: Mapping[str, Any]) -> Prompting | None:
+    """Of a stream's accepted parameters; None where the model hears no prompts."""
+    if PROMPT not in extra:
+        return None
+    return Prompting(
+        text_mix(extra[PROMPT]),
+        text_mix(extra.get(NEGATIVE_PROMPT, "")),
+        extra.get(GUIDANCE, 1.0),
+        extra.get(STEPS, 1),
+        extra.get(GUIDANCE_MODE) == FULL,
+    )
+
+
+def text_mix(value: str | Mapping[str, float]) -> TextMix:
+    """One text, or texts with weights. Raises ValueError, in words."""
+    weights = {value: 1.0} if isinstance(value, str) else value
+    if not isinstance(weights, Mapping) or not 1 <= len(weights) <= MAX_TEXTS:
+        raise ValueError(f"must be text, or an object of 1 to {MAX_TEXTS} texts with weights")
+    for text, weight in weights.items():
+        if not isinstance(text, str) or len(text) > MAX_TEXT:
+            raise ValueError(f"must be text of at most {MAX_TEXT} characters")
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1e6:
+            raise ValueError(f"the weight of {text[:40]!r} must be a number of at least 0")
+    total = math.fsum(weights.values())
+    if total <= 0:
+        raise ValueError("at least one text needs a weight above 0")
+    return tuple(sorted((text, weight / total) for text, weight in weights.items() if weight > 0))
+
+
+def blended(before: Prompting | None, after: Prompting | None, part: float) -> Prompting | None:
+    """On the way from one to the other; steps and the sort of guidance change at once."""
+    if before is None or after is None or before == after:
+        return after
+    return Prompting(
+        _between(before.prompt, after.prompt, part),
+        _between(before.negative, after.negative, part),
+        before.guidance + part * (after.guidance - before.guidance),
+        after.steps,
+        after.is_full,
+    )
+
+
+def _between(before: TextMix, after: TextMix, part: float) -> TextMix:
+    if before == after:
+        return after
+    weights = {text: (1 - part) * weight for text, weight in before}
+    for text, weight in after:
+        weights[text] = weights.get(text, 0.0) + part * weight
+    # Changed again and again on the way, a mix would grow without end: the weakest go.
+    kept = sorted(weights.items(), key=lambda each: -each[1])[:MAX_TEXTS]
+    return text_mix({text: weight for text, weight in kept if weight > NEGLIGIBLE})

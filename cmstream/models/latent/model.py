@@ -1,0 +1,143 @@
+"""A latent model as the engine runs it: frames, noise and looks in, frames out. Engine thread only, except for its prompts.
+
+Rows that take another number of evaluations, or are guided another way, run apart; everything else shares a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cmstream.core.look import Look, look_of
+from cmstream.core.params import ParameterSpec, common_parameters, default_params
+from cmstream.core.prompting import FULL, GUIDANCE, GUIDANCE_MODE, NEGATIVE_PROMPT, PROMPT, RESIDUAL, STEPS, Prompting
+from cmstream.models.base import ModelInput, ModelSpec
+from cmstream.models.latent.direct import Heard
+from cmstream.models.latent.embedding import batched
+from cmstream.models.latent.family import Guidance
+from cmstream.models.latent.loading import Loaded
+from cmstream.models.latent.noise import latent_noise
+from cmstream.models.latent.prompts import PromptBank
+from cmstream.models.latent.schedule import MAX_STEPS, Plan, plan
+
+STYLE = "prompt"
+"""The one style of a latent model is its prompt."""
+DEFAULT_PROMPT = "an oil painting, thick brush strokes"
+NOBODY = -1
+"""The stream for which the default prompt is kept."""
+MAX_GUIDANCE = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One frame's part in a batch."""
+
+    index: int
+    plan: Plan
+    prompting: Prompting
+
+
+class LatentModel:
+    """Loaded weights and their prompts. `close` ends the thread of the prompts."""
+
+    def __init__(self, name: str, title: str, licence: str, loaded: Loaded) -> None:
+        self.loaded = loaded
+        self.prompts = PromptBank(loaded.text)
+        self.prompts.prepare(NOBODY, [DEFAULT_PROMPT, ""]).result()
+        network, autoencoder = loaded.path.network.module, loaded.path.autoencoder
+        self.spec = ModelSpec(
+            name,
+            title,
+            licence,
+            (STYLE,),
+            latent_parameters(loaded),
+            sum(weight.numel() for module in (network, autoencoder.module) for weight in module.parameters()),
+            autoencoder.factor_px,
+        )
+        self._device, self._dtype = torch.device("cpu"), torch.float32
+
+    def __repr__(self) -> str:
+        return f"<LatentModel {self.spec.name} {self.loaded.path!r} on {self._device}, {self.prompts!r}>"
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> LatentModel:
+        """See `Model`. The text encoders stay where they are: they are no part of a frame."""
+        for module in (self.loaded.path.network.module, self.loaded.path.autoencoder.module):
+            module.to(device, dtype)
+        self._device, self._dtype = device, dtype
+        return self
+
+    def stylize(self, batch: ModelInput) -> Tensor:
+        """See `Model`: the default prompt at full strength, in one evaluation."""
+        look = look_of(default_params(self.spec.parameters))
+        return self.paint(batch.src, batch.noise, [look] * len(batch.src))
+
+    def paint(self, src: Tensor, noise: Tensor, looks: Sequence[Look]) -> Tensor:
+        """`src` [B,3,H,W] in [-1,1], `noise` [B,3,H,W] ~ N(0,1), a look each -> [B,3,H,W] in about [-1,1], as `src` is typed.
+
+        Strength is how much noise the network has to remove; where that is none, the source is returned as it is.
+        """
+        painted = src.clone()
+        for rows in self._groups(looks):
+            where = torch.tensor([row.index for row in rows], device=src.device)
+            found = self._run(src[where].to(self._dtype), noise[where].to(self._dtype), rows)
+            painted[where] = found.to(src.dtype)
+        return painted
+
+    def close(self) -> None:
+        """End the thread of the prompts. Closing twice is fine."""
+        self.prompts.close()
+
+    def _groups(self, looks: Sequence[Look]) -> Iterator[list[_Row]]:
+        groups: dict[tuple[int, bool], list[_Row]] = {}
+        for index, look in enumerate(looks):
+            prompting = look.prompting or Prompting(((DEFAULT_PROMPT, 1.0),))
+            steps = plan(self.loaded.family, prompting.steps, look.strength)
+            if steps:
+                groups.setdefault((len(steps), self._is_twice(prompting)), []).append(_Row(index, steps, prompting))
+        yield from groups.values()
+
+    def _is_twice(self, prompting: Prompting) -> bool:
+        return self.loaded.family.guidance is Guidance.FREE and prompting.is_full and prompting.guidance != 1
+
+    def _run(self, src: Tensor, noise: Tensor, rows: Sequence[_Row]) -> Tensor:
+        autoencoder, steps = self.loaded.path.autoencoder, len(rows[0].plan)
+        fields = latent_noise(noise, autoencoder.channels, autoencoder.factor_px, steps)
+        negatives = [row.prompting.negative for row in rows] if self._is_twice(rows[0].prompting) else []
+        heard = Heard(
+            batched([self.prompts.heard(row.prompting.prompt) for row in rows]).to(self._device, self._dtype),
+            torch.tensor([row.prompting.guidance for row in rows], device=self._device),
+            batched([self.prompts.heard(each) for each in negatives]).to(self._device, self._dtype) if negatives else None,
+        )
+        return self.loaded.path.paint(src, fields, [row.plan for row in rows], heard)
+
+
+def latent_parameters(loaded: Loaded) -> tuple[ParameterSpec, ...]:
+    """The common parameters, and those of models that hear prompts."""
+    inside = loaded.family.guidance is Guidance.EMBEDDED
+    about = "How hard to follow the prompt; 1 is no guidance."
+    found = (
+        *common_parameters((STYLE,)),
+        ParameterSpec(
+            PROMPT,
+            "string",
+            DEFAULT_PROMPT,
+            "Prompt",
+            "What to paint: a text, or weights of several that are mixed.",
+            is_mixed=True,
+        ),
+        ParameterSpec(STEPS, "integer", 1, "Steps", "Evaluations of the network for each frame.", 1, MAX_STEPS),
+        ParameterSpec(GUIDANCE, "number", 4.5 if inside else 1.0, "Guidance", about, 1.0, MAX_GUIDANCE),
+    )
+    if inside:
+        return found
+    mode = "Away from the source in the same evaluation (residual), or from the negative prompt in a second one (full)."
+    return (
+        *found,
+        ParameterSpec(
+            NEGATIVE_PROMPT, "string", "", "Negative prompt", "What to lead away from, with full guidance.", is_mixed=True
+        ),
+        ParameterSpec(GUIDANCE_MODE, "choice", RESIDUAL, "Guidance by", mode, choices=(RESIDUAL, FULL)),
+    )
