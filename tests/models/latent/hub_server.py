@@ -69,7 +69,8 @@ class _Answers(BaseHTTPRequestHandler):
         self.hub.asked.append((self.command, self.path, self.headers.get("Range")))
         info = re.fullmatch(r"/api/models/([^/]+/[^/]+?)(?:/revision/([^/?]+))?(?:\?.*)?", self.path)
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
-        name, revision = (info or file).groups()[:2] if (info or file) else ("", None)
+        asked = info or file
+        name, revision = asked.groups()[:2] if asked else ("", None)
         if name not in self.hub.repositories:
             return self._fail(404, "RepoNotFound")
         if name in self.hub.gated:

@@ -53,7 +53,7 @@ def quiet(present: int, total: int) -> None:
 
 def test_it_downloads_configs_and_one_set_of_weights_and_tells_how_far_it_is(hub: FakeHub, tmp_path: Path) -> None:
     told = Told([])
-    folder = Hub(tmp_path / "models", endpoint=hub.endpoint).fetch(REFERENCE, told)
+    folder = Hub(tmp_path / "models", endpoint=hub.endpoint).fetch(REFERENCE, told.__call__)
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     wanted = {"unet/diffusion_pytorch_model.fp16.safetensors", "vae/diffusion_pytorch_model.safetensors"}
     assert found == wanted | {"model_index.json", "unet/config.json", "vae/config.json"}

@@ -89,7 +89,7 @@ async def test_what_a_client_does_not_read_is_dropped_and_counted_and_nothing_pi
     async with serving(latency_ms=1) as server, flooding_client(server):
         await asyncio.sleep(1.5)
         session = server.registry.get("stalled")
-        (call,) = server.grpc._servicer._calls
+        (call,) = server.grpc._servicer.calls._running
         figures = session.snapshot()
         dropped = figures["frames_dropped"]
         assert dropped["slow_sink"] > 10
