@@ -10,6 +10,8 @@ PYTHON ?= $(VENV)/bin/python
 PIP_ARGS ?=
 # How long `make gpu` trains.
 GPU_MINUTES ?= 25
+# How long `make soak` overloads the server.
+SOAK_MINUTES ?= 10
 # More arguments for the command itself: make run ARGS="--http-port 9000", make test ARGS="-k settings".
 ARGS ?=
 # The Python that makes the virtual environment.
@@ -22,7 +24,7 @@ ifeq ($(PYTHON),$(VENV)/bin/python)
 READY := $(STAMP)
 endif
 
-.PHONY: help setup run test check types lint contracts proto gpu bench train measure screenshot reference wheel clean
+.PHONY: help setup run test soak check types lint contracts proto gpu bench train measure screenshot reference wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -45,6 +47,9 @@ run: $(STAMP) ## set up, then start the server with the embedded model
 test: $(STAMP) $(BROWSER_TOOLS) ## set up, then every test that needs no GPU
 	$(VENV)/bin/pytest $(ARGS)
 
+soak: $(STAMP) ## overload the server threefold for SOAK_MINUTES=10; figures and a plot go to out/soak
+	SOAK_MINUTES=$(SOAK_MINUTES) $(VENV)/bin/pytest -m soak tests/e2e/test_overload.py -s $(ARGS)
+
 check: lint types contracts $(BROWSER_TOOLS) ## ruff, mypy strict, import contracts, protos, console, Dockerfile
 	$(BUF) lint protos
 	$(VENV)/bin/python protos/generate.py --check
@@ -64,12 +69,13 @@ contracts: $(STAMP)
 proto: $(STAMP) ## regenerate cmstream/v1 from protos
 	$(VENV)/bin/python protos/generate.py
 
-gpu: $(READY) ## what needs a CUDA device: tests, benchmark, training net M (GPU_MINUTES=25) into gpu-results
+gpu: $(READY) ## what needs a CUDA device: tests, benchmarks, training net M (GPU_MINUTES=25) into gpu-results
 	mkdir -p gpu-results
 	PYTHONPATH=. $(PYTHON) -m pytest -m gpu $(ARGS)
 	PYTHONPATH=. $(PYTHON) -m cmstream bench --engine-only --device cuda --json > gpu-results/bench.json
 	PYTHONPATH=. $(PYTHON) -m cmstream train --device cuda --net m --style all --batch 64 --scenes 18432 \
 		--minutes $(GPU_MINUTES) --cache gpu-results/pairs --out gpu-results/painter-m.safetensors
+	PYTHONPATH=. $(PYTHON) -m cmstream.cli.gpu --device cuda --side 256 --side 512 --strict --out gpu-results
 
 bench: $(STAMP) ## measure everything into out/bench, with plots, and refresh the README's table (5 minutes)
 	$(VENV)/bin/cmstream bench --out out/bench/bench.json --plots out/bench $(ARGS)

@@ -12,11 +12,12 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 
 from cmstream.core.clock import Clock, MonotonicClock
+from cmstream.core.cores import codec_threads_for, usable_cores
 from cmstream.core.memory import keep_freed_memory
 from cmstream.core.metrics import Metrics
 from cmstream.engine.base import Engine
 from cmstream.scheduler.scheduler import Scheduler
-from cmstream.session.registry import Registry
+from cmstream.session.registry import Registry, working_sizes_px
 from cmstream.settings import Settings, check_exposure, is_loopback
 from cmstream.transport.grpc.server import GrpcServer
 from cmstream.transport.http.server import HttpServer
@@ -69,6 +70,11 @@ class Server:
         """`host:port` as bound."""
         return self._grpc.address
 
+    @property
+    def hung(self) -> bool:
+        """Whether the engine does not come back: its thread outlives the server and keeps the process from ending by itself."""
+        return self._scheduler is not None and self._scheduler.health.hung
+
     def ready_line(self) -> str:
         """The one line that says where to go (contract, `serve`)."""
         model = self.registry.model
@@ -99,7 +105,8 @@ class Server:
     async def _start(self) -> None:
         keep_freed_memory()
         settings, stack = self.settings, self._stack
-        codecs = ThreadPoolExecutor(settings.rtc.codec_threads, thread_name_prefix="codecs")
+        codec_threads = settings.rtc.codec_threads or codec_threads_for(await asyncio.to_thread(usable_cores))
+        codecs = ThreadPoolExecutor(codec_threads, thread_name_prefix="codecs")
         stack.callback(codecs.shutdown, wait=True, cancel_futures=True)
         loopback_only = is_loopback(settings.http.host)
         self._peers = Peers(settings.rtc, self.registry, self.metrics, self.clock, codecs, loopback_only=loopback_only)
@@ -113,13 +120,22 @@ class Server:
         stack.push_async_callback(self._grpc.close)
         await self._grpc.start()
         engine = self._engine if self._engine is not None else await asyncio.to_thread(self._build_engine)
-        stack.push_async_callback(asyncio.to_thread, engine.close)
-        self._scheduler = Scheduler(engine, self.clock, self.metrics)
+        stack.push_async_callback(self._close_engine, engine)
+        self._scheduler = Scheduler(engine, self.clock, self.metrics, watchdog_s=settings.engine.watchdog_s)
+        stack.callback(self._scheduler.health.close)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        self._scheduler.health.on_change = lambda: tasks.create_task(self._grpc.announce(self.registry.ready))
         self.registry.serve(engine.info, self._scheduler)
         await self._grpc.announce(True)
         log.info("serving %s on %s in %s", engine.info.name, engine.info.device, engine.info.precision)
 
+    async def _close_engine(self, engine: Engine) -> None:
+        if self.hung:
+            log.critical("the engine hangs and is left as it is; end the process")
+        else:
+            await asyncio.to_thread(engine.close)
+
     def _build_engine(self) -> Engine:
         from cmstream.engine.build import build_engine  # torch is loaded here, off the loop, and not at all for a fake
 
-        return build_engine(self.settings.engine, self.clock)
+        return build_engine(self.settings.engine, self.clock, working_sizes_px(self.settings))

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from cmstream.core.errors import ConfigurationError
+from cmstream.core.params import MAX_BUDGET_MS, MIN_BUDGET_MS
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -40,6 +41,7 @@ class GrpcSettings(Section):
     port: Port = Field(50051, description="TCP port; 0 picks a free one.")
     reflection: bool = Field(False, description="Serve the reflection API, for grpcurl and the like.")
     window_frames: int = Field(2, ge=1, le=8, description="Frames a client should keep in flight; advertised to it.")
+    stall_timeout_s: float = Field(30.0, ge=0.1, le=3600, description="A client that reads nothing for so long is cut off.")
 
 
 class AuthSettings(Section):
@@ -57,19 +59,37 @@ class EngineSettings(Section):
     runtime: Literal["auto", "torch", "openvino"] = Field(
         "auto", description="What runs it on a CPU; auto measures, openvino needs the extra of that name."
     )
+    compile: bool = Field(
+        False, description="Compile the network for a GPU (torch.compile): faster frames, minutes more to start; falls back."
+    )
     size_px: int = Field(
         384, ge=64, le=1024, description="Working size: frames are styled at the area of a square of this side, aspect kept."
     )
-    threads: int = Field(0, ge=0, le=256, description="CPU threads for inference; 0 uses every core.")
+    threads: int = Field(
+        0, ge=0, le=256, description="CPU threads for inference; 0 measures how few are about as fast as every core."
+    )
+    remember: str = Field(
+        "auto", min_length=1, description="Folder for what a CPU measured at warm-up; auto is the XDG cache folder, off none."
+    )
+    watchdog_s: float = Field(
+        30.0, ge=1, le=3600, description="A batch not back by then makes the server not ready: the device hangs."
+    )
     batch: int = Field(0, ge=0, le=8, description="Largest batch across streams; 0 picks 1 on a CPU and 8 on a GPU.")
 
 
 class StreamSettings(Section):
-    """Limits of streams."""
+    """Limits of streams, and what happens under load."""
 
     max_streams: int = Field(16, ge=1, le=1024, description="Streams at once; the next one is refused.")
     max_viewers: int = Field(64, ge=1, le=4096, description="Viewers at once, over all streams.")
-    budget_ms: int = Field(150, ge=10, le=5000, description="Latency budget of a frame; orders the scheduler's choices.")
+    budget_ms: int = Field(
+        150, ge=MIN_BUDGET_MS, le=MAX_BUDGET_MS, description="How old a frame may get; a stream may set its own as a parameter."
+    )
+    adapt: bool = Field(True, description="Style smaller frames while the engine cannot keep a budget; false fixes the size.")
+    lowest_px: int = Field(240, ge=64, le=1024, description="The smallest working size that load may bring a stream to.")
+    skip_still: Literal["auto", "off"] = Field(
+        "auto", description="Whether a still picture is sent again instead of styled again; a stream may choose for itself."
+    )
     linger_s: float = Field(10.0, ge=0, le=3600, description="How long a stream without publisher is kept.")
 
 
@@ -81,8 +101,10 @@ class RtcSettings(Section):
     )
     connect_timeout_s: float = Field(10.0, ge=1, le=120, description="A peer not connected by then is closed.")
     idle_timeout_s: float = Field(15.0, ge=1, le=600, description="A publisher that sends no frame for so long is closed.")
-    bitrate_kbps: int = Field(2500, ge=100, le=50_000, description="Video bitrate to each viewer.")
-    codec_threads: int = Field(2, ge=1, le=32, description="Threads for encoding, decoding and JPEG.")
+    bitrate_kbps: int = Field(2500, ge=100, le=50_000, description="Video bitrate to each viewer, at most.")
+    codec_threads: int = Field(
+        0, ge=0, le=32, description="Threads for encoding, decoding and JPEG; 0 is a quarter of the cores, from 2 to 8."
+    )
     max_peers: int = Field(64, ge=1, le=4096, description="WebRTC sessions at once, connecting ones included.")
 
 

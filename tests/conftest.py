@@ -22,6 +22,14 @@ if ROOT not in sys.path:
     sys.path.append(ROOT)  # last: when a wheel is installed, `cmstream` is the wheel
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests remember is not what the user's servers remember, nor the other way round."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_blocking() -> Iterator[None]:
     """A test whose event loop is blocked by the package fails: no file, socket or sleep on the loop."""

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-async def test_the_python_example_runs_as_printed(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+async def lines_of(example: str, tmp_path: Path) -> list[str]:
+    """What an example of the README prints, run as printed against a server."""
     settings = Settings(http=HttpSettings(port=0), grpc=GrpcSettings(port=0))
     async with Server(settings, engine=FakeEngine()) as server:
         script = tmp_path / "example.py"
@@ -24,9 +24,16 @@ async def test_the_python_example_runs_as_printed(tmp_path: Path) -> None:
         process = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=asyncio.subprocess.PIPE)
         out, _ = await asyncio.wait_for(process.communicate(), 40)
     assert process.returncode == 0
-    lines = out.decode().splitlines()
+    return out.decode().splitlines()
+
+
+async def test_the_python_examples_run_as_printed(tmp_path: Path) -> None:
+    frames, latency = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    lines = await lines_of(frames, tmp_path)
     assert len(lines) == 32
     assert "(384, 384, 3)" in lines[-1]
+    (line,) = await lines_of(latency, tmp_path)
+    assert "100 of 100 frames read" in line
 
 
 def test_every_file_the_readme_links_to_is_there() -> None:

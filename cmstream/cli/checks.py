@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import socket
+import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cmstream.cli.finding import Finding, fail, ok, warn
+from cmstream.core.cache_folder import cache_folder
 from cmstream.core.errors import CmstreamError, ConfigurationError, EngineFailed
 from cmstream.settings import Settings, check_exposure
 
@@ -133,6 +136,30 @@ def check_model(settings: Settings) -> Iterator[Finding]:
         yield fail("model", str(error), "see `cmstream models`, and the settings engine.model and engine.device")
     except Exception as error:  # a report must not end in a traceback, whatever is broken
         yield fail("model", f"{type(error).__name__}: {error}", "pip install --force-reinstall 'cmstream[server]'")
+
+
+def check_remembered(settings: Settings) -> Iterator[Finding]:
+    """Where the fastest form is remembered, and whether that can be written. After the model, which may have just done so."""
+    folder = cache_folder(settings.engine.remember)
+    if folder is None:
+        yield ok("remembered", "nothing: a CPU is measured at every start")
+        return
+    problem = _problem_of(folder)
+    if problem is None:
+        count = sum(1 for _ in folder.glob("choice-*.json"))
+        yield ok("remembered", f"{count} choice{'' if count == 1 else 's'} in {folder}; remove the files to measure again")
+    else:
+        mend = "set engine.remember to a folder that can be written, or to off"
+        yield warn("remembered", f"{folder} cannot be written ({problem}); a CPU is measured at every start", mend)
+
+
+def _problem_of(folder: Path) -> str | None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def _evaluate_once(settings: Settings) -> str:

@@ -48,3 +48,4 @@ def _findings(config: Config) -> Iterator[Finding]:
     yield from checks.check_torch(settings)
     yield from checks.check_codecs()
     yield from checks.check_model(settings)
+    yield from checks.check_remembered(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,10 +45,13 @@ def serve(
     check_exposure(settings)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aioice").setLevel(logging.WARNING)  # it tells every connectivity check at INFO
-    asyncio.run(_serve(settings))
+    if asyncio.run(_serve(settings)):
+        logging.shutdown()
+        os._exit(1)  # a thread that hangs in the device would be waited for
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings) -> bool:
+    """Whether something hangs that does not let the process end."""
     import asyncio
     import signal
 
@@ -68,3 +72,4 @@ async def _serve(settings: Settings) -> None:
             print(server.ready_line(), flush=True)
             await stop.wait()
         await server.drain()
+    return server.hung

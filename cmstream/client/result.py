@@ -23,7 +23,8 @@ class Result:
     """The styled twin of source frame `frame_id`, at the server's working resolution.
 
     `params` are those that made it; `stages_ms` say where the server's `total_ms` went; `round_trip_ms` is from sending
-    the source frame to receiving this.
+    the source frame to receiving this. `repeat_of` is set where nothing moved and nothing was styled: the earlier frame
+    whose picture this is once more.
     """
 
     frame_id: int
@@ -34,6 +35,7 @@ class Result:
     stages_ms: Mapping[Stage, float]
     total_ms: float
     round_trip_ms: float
+    repeat_of: int | None = None
 
 
 def result_of(message: StyledFrame, data: memoryview, round_trip_ms: float) -> Result:
@@ -50,6 +52,7 @@ def result_of(message: StyledFrame, data: memoryview, round_trip_ms: float) -> R
         stages_ms_of(message),
         message.total_us / US_PER_MS,
         round_trip_ms,
+        message.repeat_of if message.HasField("repeat_of") else None,
     )
 
 

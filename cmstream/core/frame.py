@@ -26,7 +26,9 @@ class DropReason(StrEnum):
     SUPERSEDED = "superseded"  # a newer source frame took its place in the mailbox
     SLOW_SINK = "slow_sink"  # a newer styled frame took its place before the viewer was ready
     ENGINE_FAILED = "engine_failed"
+    LATE = "late"  # it waited for the engine longer than its latency budget
     CLOSED = "closed"  # its stream closed or drained before it was styled
+    UNWATCHED = "unwatched"  # nobody viewed the stream, so it was not styled
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class StyledFrame:
     time_base: Fraction
     params: Params
     trace: Trace
+    repeat_of: int | None = None
+    """Where nothing had changed: the frame whose picture this is once more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ class Metrics:
             "cmstream_frames_delivered", "Styled frames sent to a viewer", ["transport"], registry=on
         )
         self.frames_dropped = Counter("cmstream_frames_dropped", "Frames not delivered, by reason", ["reason"], registry=on)
+        self.frames_repeated = Counter(
+            "cmstream_frames_repeated", "Frames that showed nothing new, answered with the last result", registry=on
+        )
         self.stage_seconds = Histogram(
             "cmstream_stage_seconds", "Time a delivered frame spent in a stage", ["stage"], buckets=_SECONDS, registry=on
         )
@@ -35,7 +38,20 @@ class Metrics:
         self.streams = Gauge("cmstream_streams", "Streams open", registry=on)
         self.viewers = Gauge("cmstream_viewers", "Viewers connected", ["transport"], registry=on)
         self.peers = Gauge("cmstream_peers", "WebRTC sessions", ["role"], registry=on)
+        self.streams_at_rung = Gauge(
+            "cmstream_streams_at_rung",
+            "Streams by rung of the ladder of working sizes, 0 being full size",
+            ["rung"],
+            registry=on,
+        )
+        self.rung_steps = Counter("cmstream_rung_steps", "Changes of a stream's working size", ["direction"], registry=on)
+        self.refusals = Counter("cmstream_refusals", "Streams and viewers refused, by what was full", ["limit"], registry=on)
+        self.engine_busy = Gauge("cmstream_engine_busy", "Part of the last two seconds in which the engine worked", registry=on)
         self.batches = Counter("cmstream_batches", "Batches run, by size", ["size"], registry=on)
+        self.encodes = Counter(
+            "cmstream_encodes", "Styled frames encoded for WebRTC, once for all who watch", ["codec"], registry=on
+        )
+        self.encoders = Gauge("cmstream_encoders", "WebRTC encoders running", ["codec"], registry=on)
         self.errors = Counter("cmstream_errors", "Errors answered or contained, by kind", ["kind"], registry=on)
 
     def render(self) -> tuple[bytes, str]:

@@ -29,9 +29,18 @@ NOISE_MOTION = "noise_motion"
 """The extra parameter of engines that can carry noise along with the picture."""
 FIXED, FOLLOW = "fixed", "follow"
 
+BUDGET_MS = "budget_ms"
+"""The extra parameter of servers: how old a frame of the stream may get."""
+MIN_BUDGET_MS = 10
+MAX_BUDGET_MS = 5_000
+
 WATERMARK = "watermark"
 """The extra parameter of every stream that switches measuring mode; `core.watermark` says what is measured with."""
 OFF, PASS = "off", "pass"
+
+SKIP_STILL = "skip_still"
+"""The extra parameter of every stream: what becomes of a frame that shows what was styled last. AUTO or OFF."""
+AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +78,22 @@ def noise_motion_parameter() -> ParameterSpec:
     return ParameterSpec(NOISE_MOTION, "choice", FOLLOW, "Strokes", about, choices=(FIXED, FOLLOW))
 
 
+def budget_parameter(default_ms: float) -> ParameterSpec:
+    """Of servers, which schedule streams; a model knows nothing of it."""
+    about = "Under load a stream loses frames, then size, before its frames get older than this."
+    return ParameterSpec(BUDGET_MS, "number", default_ms, "Latency budget (ms)", about, MIN_BUDGET_MS, MAX_BUDGET_MS)
+
+
 def watermark_parameter() -> ParameterSpec:
     """Of every stream, whatever its model and engine."""
     about = "pass carries the mark that a publisher drew into a corner over into the result, where a viewer reads its age."
     return ParameterSpec(WATERMARK, "choice", OFF, "Watermark", about, choices=(OFF, PASS))
+
+
+def skip_still_parameter(default: str = AUTO) -> ParameterSpec:
+    """Of every stream, whatever its model and engine."""
+    about = "Send the last result again while the picture stands still (auto), or style every frame (off)."
+    return ParameterSpec(SKIP_STILL, "choice", default, "Still pictures", about, choices=(AUTO, OFF))
 
 
 StyleMix: TypeAlias = tuple[tuple[str, float], ...]

@@ -1,7 +1,8 @@
-"""Figures over the last moments of a stream: events per second, and medians. Bounded memory."""
+"""Figures over the last moments of a stream: events per second, medians and tails. Bounded memory."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from statistics import median
 
@@ -40,3 +41,45 @@ class RecentMedian:
     def value(self) -> float | None:
         """The median, or None before the first value."""
         return median(self._values) if self._values else None
+
+
+class RecentTail:
+    """What one in twenty of the recent values reach, and at least three of them.
+
+    A 95th percentile, but that no single hiccup decides it. Recent means the last second; of slower streams the last eight
+    values, none older than ten seconds.
+    """
+
+    WINDOW_NS = NS_PER_S
+    OLDEST_NS = 10 * NS_PER_S
+    WANTED = 8
+    LEAST = 4
+    SHARE = 0.05
+    REACHED_BY = 3
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._values: deque[tuple[int, float]] = deque(maxlen=256)
+
+    def add(self, value: float) -> None:
+        self._values.append((self._clock.now_ns(), value))
+
+    def clear(self) -> None:
+        """Forget everything: what comes is not comparable."""
+        self._values.clear()
+
+    def value(self) -> float | None:
+        """The tail, or None while there are fewer than four recent values."""
+        recent = self._recent()
+        if len(recent) < self.LEAST:
+            return None
+        rank = max(self.REACHED_BY, math.ceil(self.SHARE * len(recent)))
+        return sorted(recent, reverse=True)[rank - 1]
+
+    def _recent(self) -> list[float]:
+        now_ns = self._clock.now_ns()
+        while self._values and self._values[0][0] < now_ns - self.OLDEST_NS:
+            self._values.popleft()
+        known = list(self._values)
+        fresh = sum(at_ns >= now_ns - self.WINDOW_NS for at_ns, _ in known)
+        return [value for _, value in known[-max(fresh, self.WANTED) :]]

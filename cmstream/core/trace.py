@@ -16,6 +16,7 @@ class Stage(StrEnum):
     H2D = "h2d"  # resize, staging and upload
     INFER = "infer"  # one network evaluation
     D2H = "d2h"  # download
+    REPEAT = "repeat"  # instead of the four before: seen to show nothing new, and answered with the last result
     DELIVER = "deliver"  # waiting for the sink to take it
     ENCODE = "encode"  # RGB → bytes or packets
     SEND = "send"  # handed to the socket

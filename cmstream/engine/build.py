@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
+from cmstream.core.cache_folder import cache_folder
 from cmstream.core.clock import Clock
 from cmstream.core.errors import ConfigurationError
 from cmstream.core.geometry import working_size
 from cmstream.engine.base import Engine
+from cmstream.engine.choice_folder import ChoiceFolder
 from cmstream.engine.cpu import CpuEngine
-from cmstream.engine.cuda import CudaEngine
+from cmstream.engine.pipeline.cuda_device import CudaDevice
+from cmstream.engine.pipeline.engine import PipelineEngine
+from cmstream.engine.pipeline.evaluation import inductor
 from cmstream.models.registry import load
 from cmstream.settings import EngineSettings
 
-COMMON_SOURCES_PX = ((512, 512), (1280, 720), (640, 480))
-"""Shapes of usual sources: warmed up so that nobody's first frames are slow."""
+COMMON_SOURCES_PX = ((1024, 1024), (1280, 720), (640, 480), (720, 1280), (480, 640))
+"""Shapes of usual sources, on their sides too as phones send them: warmed up so that nobody's first frames are slow."""
 
 
 def resolve_device(device: str) -> str:
@@ -31,14 +37,17 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def build_engine(settings: EngineSettings, clock: Clock) -> Engine:
+def build_engine(settings: EngineSettings, clock: Clock, sizes_px: Sequence[int] = ()) -> Engine:
     """Load the model and warm the engine up; blocks for seconds, so call it off the event loop.
+
+    `sizes_px` are the working sizes to be ready for, `settings.size_px` alone where none are given.
 
     Raises NotFound, WeightsRejected or ConfigurationError.
     """
     device = resolve_device(settings.device)
     model = load(settings.model)
-    warm_up_px = tuple(dict.fromkeys(working_size(*source, settings.size_px) for source in COMMON_SOURCES_PX))
+    sizes_px = sizes_px or (settings.size_px,)
+    warm_up_px = tuple(dict.fromkeys(working_size(*source, size_px) for size_px in sizes_px for source in COMMON_SOURCES_PX))
     if device == "cpu":
         batch = settings.batch or 1
         return CpuEngine(
@@ -48,6 +57,15 @@ def build_engine(settings: EngineSettings, clock: Clock) -> Engine:
             threads=settings.threads,
             batch=batch,
             warm_up_px=warm_up_px,
+            choices=ChoiceFolder(folder) if (folder := cache_folder(settings.remember)) else None,
             clock=clock,
         )
-    return CudaEngine(model, device, dtype=settings.dtype, batch=settings.batch or 8, warm_up_px=warm_up_px, clock=clock)
+    return PipelineEngine(
+        model,
+        CudaDevice(device),
+        dtype=settings.dtype,
+        batch=settings.batch or 8,
+        warm_up_px=warm_up_px,
+        compiler=inductor if settings.compile else None,
+        clock=clock,
+    )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
 from cmstream.core.clock import NS_PER_MS, Clock
+from cmstream.core.cores import usable_cores
 from cmstream.core.errors import ConfigurationError
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look, look_of
@@ -59,8 +59,8 @@ def candidates(model: Model, *, dtype: str = "auto", runtime: str = "auto", thre
 
 
 def use_threads(threads: int) -> int:
-    """Let this thread compute on so many, 0 being every core; returns how many that is."""
-    count = threads or os.cpu_count() or 1
+    """Let this thread compute on so many, 0 being every core there is for us; returns how many that is."""
+    count = threads or usable_cores()
     torch.set_num_threads(count)
     return count
 

@@ -1,4 +1,5 @@
-"""The CPU engine: one thread that resizes and runs frames. What runs them is chosen by measuring at warm-up (`candidates`).
+"""The CPU engine: one thread that resizes and runs frames. What runs them is chosen by measuring at warm-up
+(`choice`), and remembered (`choice_folder`).
 
 Frames run one after another, those of a batch too: on two to sixteen cores a single frame already fills them. So a
 frame's picture never depends on what shares its batch.
@@ -16,17 +17,19 @@ import numpy as np
 import torch
 
 from cmstream.core.clock import Clock, MonotonicClock
-from cmstream.core.errors import EngineFailed
+from cmstream.core.errors import ConfigurationError, EngineFailed
 from cmstream.core.frame import Rgb
-from cmstream.core.look import Look
 from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import noise_motion_parameter
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput, EngineOutput, bucket_for
-from cmstream.engine.candidates import blank, candidates, fastest, use_threads
-from cmstream.engine.moving_noise import MovingNoise, Places, carried
+from cmstream.engine.choice import Choice, Wish, built, measured
+from cmstream.engine.choice_folder import ChoiceFolder
+from cmstream.engine.circumstances import circumstances
+from cmstream.engine.moving_noise import MovingNoise
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.openvino_runner import OpenVinoRunner
+from cmstream.engine.rehearsal import rehearsal
 from cmstream.engine.runner import Runner
 from cmstream.engine.step import padded_size
 from cmstream.models.base import Model
@@ -34,11 +37,12 @@ from cmstream.models.base import Model
 log = logging.getLogger(__name__)
 
 BUCKETS = (1, 2, 4, 8)
-WARM_UP_RUNS = 3
+NOBODY = -1
+"""The stream that is warmed up with."""
 
 
 class CpuEngine:
-    """Runs a model on the CPU. `batch` is its largest bucket, `threads` 0 means every core; "auto" measures.
+    """Runs a model on the CPU. `batch` is its largest bucket; `threads` 0 and "auto" measure, or take what `choices` remembers.
 
     Building one loads nothing but warms up, which takes seconds; call it off the event loop. Raises ConfigurationError.
     """
@@ -54,6 +58,7 @@ class CpuEngine:
         threads: int = 0,
         batch: int = 1,
         warm_up_px: Sequence[tuple[int, int]] = ((384, 384),),
+        choices: ChoiceFolder | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.buckets = tuple(bucket for bucket in BUCKETS if bucket <= max(1, batch))
@@ -63,7 +68,7 @@ class CpuEngine:
         self._moving = MovingNoise(torch.device("cpu"))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine-cpu")
         try:
-            self.runner = self._thread.submit(self._warm_up, dtype, runtime, threads, tuple(warm_up_px)).result()
+            self.runner = self._thread.submit(self._warm_up, Wish(dtype, runtime, threads), tuple(warm_up_px), choices).result()
         except BaseException:
             self.close()
             raise
@@ -81,7 +86,11 @@ class CpuEngine:
     def forget(self, stream_id: int) -> None:
         """See `Engine`. In its turn: a frame that was submitted before would only bring the state back."""
         with suppress(RuntimeError):  # closed: there is nothing left to free
-            self._thread.submit(self._moving.forget, stream_id)
+            self._thread.submit(self._forget, stream_id)
+
+    def _forget(self, stream_id: int) -> None:
+        self._moving.forget(stream_id)
+        self.runner.forget(stream_id)
 
     def close(self) -> None:
         """See `Engine`."""
@@ -97,43 +106,52 @@ class CpuEngine:
         bucket_for(self.buckets, len(batch))
         sources = [resized(one.rgb, one.width_px, one.height_px) for one in batch]
         uploaded_ns = self._clock.now_ns()
-        styled = [
-            self._style(self.runner, src, one.look, self._places(one, src)) for src, one in zip(sources, batch, strict=True)
-        ]
+        styled = [self._style(self.runner, one, src) for src, one in zip(sources, batch, strict=True)]
         done_ns = self._clock.now_ns()
         marks = ((Stage.H2D, uploaded_ns), (Stage.INFER, done_ns), (Stage.D2H, done_ns))
         return [EngineOutput(rgb, marks) for rgb in styled]
 
-    def _places(self, one: EngineInput, src: Rgb) -> Places | None:
-        return self._moving.places(one.stream_id, one.look, src, self._noise_px(src))
-
-    def _noise_px(self, src: Rgb) -> tuple[int, int]:
-        return padded_size(src.shape[0], src.shape[1], self._model.spec.multiple_px)
-
-    def _style(self, runner: Runner, src: Rgb, look: Look, places: Places | None = None) -> Rgb:
-        """`places` None takes the seed's own noise."""
-        size_px = self._noise_px(src)
-        noise = carried(self._noise.mixed(look.seeds, *size_px), places)
-        styled = runner.style(padded(src, *size_px), noise, look)
+    def _style(self, runner: Runner, one: EngineInput, src: Rgb) -> Rgb:
+        """`src` is the frame of `one` at the working size."""
+        size_px = padded_size(src.shape[0], src.shape[1], self._model.spec.multiple_px)
+        places = self._moving.places(one.stream_id, one.look, src, size_px)
+        noise = self._noise.mixed(one.look.seeds, *size_px)
+        styled = runner.style(padded(src, *size_px), noise, one.look, places=places, stream_id=one.stream_id)
         return styled if size_px == src.shape[:2] else np.ascontiguousarray(styled[: src.shape[0], : src.shape[1]])
 
-    def _warm_up(self, dtype: str, runtime: str, threads: int, sizes_px: tuple[tuple[int, int], ...]) -> Runner:
+    def _warm_up(self, wish: Wish, sizes_px: tuple[tuple[int, int], ...], choices: ChoiceFolder | None) -> Runner:
         """Choose, then run every size: first runs of a shape are many times slower."""
-        threads = use_threads(threads)
-        found = candidates(self._model, dtype=dtype, runtime=runtime, threads=threads)
-        width_px, height_px = sizes_px[0]
-        first_px = padded_size(height_px, width_px, self._model.spec.multiple_px)[::-1]
-        chosen = fastest(self._model, found, first_px, self._clock)
-        log.info("%s runs in %s on %d threads", self._model.spec.name, chosen.name, threads)
+        cv2.setNumThreads(1)  # for this whole process: on grids as small as those of the flow, waking its pool costs more
+        chosen = self._chosen(wish, sizes_px[0], choices)
         if isinstance(chosen, OpenVinoRunner):
-            torch.set_num_threads(
-                1
-            )  # OpenVINO has threads of its own; PyTorch's would spin beside them after every small tensor
-        for size_px in sizes_px:
-            src, look = blank(self._model, size_px)
-            for _ in range(WARM_UP_RUNS):
-                self._style(chosen, src, look)
+            # OpenVINO has threads of its own; PyTorch's would spin beside them after every small tensor.
+            torch.set_num_threads(1)
+        for width_px, height_px in sizes_px:
+            for src, look in rehearsal(self._model.spec, (width_px, height_px)):
+                self._style(chosen, EngineInput(NOBODY, src, look, width_px, height_px), src)
+        chosen.forget(NOBODY)
+        self._moving.forget(NOBODY)
         return chosen
+
+    def _chosen(self, wish: Wish, size_px: tuple[int, int], choices: ChoiceFolder | None) -> Runner:
+        width_px, height_px = size_px
+        first_px = padded_size(height_px, width_px, self._model.spec.multiple_px)[::-1]
+        under = circumstances(self._model, wish, first_px) if choices else None
+        if choices is None or under is None:
+            return self._told(*measured(self._model, wish, first_px, self._clock), "measured")
+        remembered = choices.recall(under)
+        if remembered is not None:
+            try:
+                return self._told(built(self._model, remembered), remembered, f"remembered in {choices.path(under)}")
+            except ConfigurationError as error:
+                log.warning("%s was remembered and does not run any more, measuring anew: %s", remembered, error)
+        runner, choice = measured(self._model, wish, first_px, self._clock)
+        choices.remember(under, choice)
+        return self._told(runner, choice, f"measured, and remembered in {choices.folder}")
+
+    def _told(self, runner: Runner, choice: Choice, how: str) -> Runner:
+        log.info("%s runs in %s: %s", self._model.spec.name, choice, how)
+        return runner
 
 
 def resized(rgb: Rgb, width_px: int, height_px: int) -> Rgb:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,16 +23,30 @@ STYLES = ("invert", "grey")
 class FakeEngine:
     """`invert` gives 255 − x, `grey` the channel mean, mixes mix; blended by strength; shifted by the seed modulo 8.
 
-    `latency_ms` is slept per batch. `fail_next` batches raise EngineFailed.
+    `latency_ms` is slept per batch, and `ms_per_megapixel` for the pixels in it, at their working size. Both may be changed
+    at any time. `fail_next` batches raise EngineFailed; so does every batch with a stream of `fail_streams`, and, as if the
+    device were out of memory, every batch of more than `memory_frames`. While `hung`, nothing comes back.
     """
 
     depth = 1
 
-    def __init__(self, latency_ms: float = 0.0, *, buckets: tuple[int, ...] = (1, 2, 4, 8), clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        latency_ms: float = 0.0,
+        *,
+        ms_per_megapixel: float = 0.0,
+        buckets: tuple[int, ...] = (1, 2, 4, 8),
+        clock: Clock | None = None,
+    ) -> None:
         self.latency_ms = latency_ms
+        self.ms_per_megapixel = ms_per_megapixel
         self.buckets = buckets
         self.fail_next = 0
+        self.fail_streams: set[int] = set()
+        self.memory_frames: int | None = None
         self.batch_sizes: list[int] = []
+        self._running = threading.Event()
+        self._running.set()
         self._clock = clock or MonotonicClock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine-fake")
         self.info = ModelInfo(
@@ -41,6 +56,18 @@ class FakeEngine:
     def __repr__(self) -> str:
         return f"<FakeEngine {self.latency_ms:g} ms, {len(self.batch_sizes)} batches>"
 
+    @property
+    def hung(self) -> bool:
+        """Whether the device hangs."""
+        return not self._running.is_set()
+
+    @hung.setter
+    def hung(self, hung: bool) -> None:
+        if hung:
+            self._running.clear()
+        else:
+            self._running.set()
+
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
         return self._thread.submit(self._run, tuple(batch))
 
@@ -48,20 +75,31 @@ class FakeEngine:
         """Keeps nothing of a stream."""
 
     def close(self) -> None:
+        self.hung = False
         self._thread.shutdown(wait=True)
 
     def _run(self, batch: tuple[EngineInput, ...]) -> list[EngineOutput]:
         self.batch_sizes.append(len(batch))
-        if self.fail_next > 0:
-            self.fail_next -= 1
-            raise EngineFailed("the fake engine was told to fail")
+        self._running.wait()
+        self._fail(batch)
         uploaded_ns = self._clock.now_ns()
-        if self.latency_ms:
-            time.sleep(self.latency_ms / 1000)
+        took_ms = self.latency_ms + self.ms_per_megapixel * sum(one.width_px * one.height_px for one in batch) / 1e6
+        if took_ms:
+            time.sleep(took_ms / 1000)
         pictures = [_paint(one) for one in batch]
         done_ns = self._clock.now_ns()
         marks = ((Stage.H2D, uploaded_ns), (Stage.INFER, done_ns), (Stage.D2H, done_ns))
         return [EngineOutput(rgb, marks) for rgb in pictures]
+
+    def _fail(self, batch: tuple[EngineInput, ...]) -> None:
+        if self.fail_next > 0:
+            self.fail_next -= 1
+            raise EngineFailed("the fake engine was told to fail")
+        if self.memory_frames is not None and len(batch) > self.memory_frames:
+            raise EngineFailed(f"out of memory: a batch of {len(batch)}, and room for {self.memory_frames}")
+        guilty = self.fail_streams & {one.stream_id for one in batch}
+        if guilty:
+            raise EngineFailed(f"the fake engine was told to fail on streams {sorted(guilty)}")
 
 
 def _paint(one: EngineInput) -> Rgb:

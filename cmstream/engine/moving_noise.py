@@ -56,12 +56,7 @@ class FollowedStream:
         before = self._places.places
         self._places.move(flow, self.picture_px)
         after = self._places.places
-        return self._now if after is before else Places(self._uploaded(torch.from_numpy(after)))
-
-    def _uploaded(self, index: Tensor) -> Tensor:
-        if self._device.type == "cuda":
-            index = index.pin_memory()  # or the copy would wait for the device
-        return index.to(self._device, non_blocking=True)
+        return self._now if after is before else Places(torch.from_numpy(after).to(self._device))
 
 
 class MovingNoise:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from dataclasses import dataclass
@@ -10,16 +9,22 @@ from pathlib import Path
 
 import torch
 
+from cmstream.core.cores import usable_cores
+
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # the last is ARM's name
 
 
 @dataclass(frozen=True, slots=True)
 class CpuFacts:
-    """`bf16` says whether the processor has instructions for it; without them torch emulates, slower than float32."""
+    """`cores` are those this process may use.
+
+    `bf16` says whether the processor has instructions for it; without them torch emulates, slower than float32.
+    """
 
     name: str
     cores: int
     bf16: bool
+    flags: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +43,8 @@ def cpu_facts(cpuinfo: Path = Path("/proc/cpuinfo")) -> CpuFacts:
     text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
     name = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    known = set(flags[1].split()) if flags else set()
-    return CpuFacts(name[1].strip() if name else platform.machine(), cores, bool(known & _BF16_FLAGS))
+    known = frozenset(flags[1].split()) if flags else frozenset()
+    return CpuFacts(name[1].strip() if name else platform.machine(), usable_cores(), bool(known & _BF16_FLAGS), known)
 
 
 def torch_facts() -> TorchFacts:

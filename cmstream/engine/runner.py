@@ -12,17 +12,17 @@ from torch import Tensor
 
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
-from cmstream.engine.patches import RUN, LaidNoise, LookConditions, in_patches
+from cmstream.engine.moving_noise import Places, carried
+from cmstream.engine.patches import LaidNoise, LookConditions, in_patches, in_runs
 from cmstream.engine.step import look_rows, style_batch
 from cmstream.models.base import Model
-from cmstream.models.config import PATCH_PX
-from cmstream.models.served import MIDDLE, PATCH, ServedPainter
+from cmstream.models.served import MIDDLE, PATCH, CoarseNoise, ServedPainter
 
 
 class Runner(Protocol):
     """Styles frames whose sides are multiples of the model's.
 
-    Nobody may write to the noise once it was given: what is made of it is kept for the frame after.
+    Nobody may write to the noise once it was given: what is made of it is kept for the stream's frame after.
     """
 
     @property
@@ -31,12 +31,24 @@ class Runner(Protocol):
         ...
 
     @property
+    def runtime(self) -> str:
+        """As the settings name it."""
+        ...
+
+    @property
     def precision(self) -> str:
         """As the settings name it."""
         ...
 
-    def style(self, src: Rgb, noise: Tensor, look: Look) -> Rgb:
-        """`src` [H,W,3], `noise` [3,H,W] ~ N(0,1) float32 -> [H,W,3], its own memory. Strength 0 gives the bytes of `src`."""
+    def style(self, src: Rgb, noise: Tensor, look: Look, *, places: Places | None = None, stream_id: int = 0) -> Rgb:
+        """`src` [H,W,3], `noise` [3,H,W] ~ N(0,1) float32 -> [H,W,3], its own memory. Strength 0 gives the bytes of `src`.
+
+        `places` says where the values of the noise stand, None where they are drawn.
+        """
+        ...
+
+    def forget(self, stream_id: int) -> None:
+        """Free what is kept of a stream. Unknown ids are fine."""
         ...
 
 
@@ -48,6 +60,8 @@ def precision_of(dtype: torch.dtype) -> str:
 class ModelRunner:
     """Any model, as `Model.stylize` defines it: what the other forms are held against. The model is its own from now on."""
 
+    runtime = "torch"
+
     def __init__(self, model: Model, dtype: torch.dtype) -> None:
         self.precision = precision_of(dtype)
         self.name = f"PyTorch {self.precision}, as defined"
@@ -56,53 +70,70 @@ class ModelRunner:
     def __repr__(self) -> str:
         return f"<ModelRunner {self.name}>"
 
-    def style(self, src: Rgb, noise: Tensor, look: Look) -> Rgb:
+    def style(self, src: Rgb, noise: Tensor, look: Look, *, places: Places | None = None, stream_id: int = 0) -> Rgb:
         """See `Runner`."""
         with torch.inference_mode():
-            looks = look_rows([look], self._model.spec.styles)
-            styled: Rgb = style_batch(self._model, torch.from_numpy(src)[None], noise[None], looks)[0].numpy()
+            looks, field = look_rows([look], self._model.spec.styles), carried(noise, places)
+            styled: Rgb = style_batch(self._model, torch.from_numpy(src)[None], field[None], looks)[0].numpy()
         return styled
+
+    def forget(self, stream_id: int) -> None:
+        """See `Runner`. Nothing is kept."""
+
+
+class StreamPatches:
+    """What the network takes of one stream: its patches, whose noise mostly rests, and what the noise adds at each level."""
+
+    def __init__(self, net: ServedPainter) -> None:
+        self._net = net
+        self._laid = LaidNoise()
+        self._patches = torch.empty(0)  # [1,H/4,W/4,96]: noise, then the source
+        self._coarse: CoarseNoise = ()
+
+    def of(self, src: Rgb, noise: Tensor, places: Places | None) -> tuple[Tensor, CoarseNoise]:
+        """As `ServedPainter` takes them; valid until the next."""
+        if not self._laid.is_last(noise, places):
+            self._lay(*self._laid.of(noise, places))
+        pixels = torch.from_numpy(src).to(self._net.dtype).sub_(MIDDLE)
+        in_runs(self._patches[0, :, :, PATCH:]).copy_(in_patches(pixels))
+        return self._patches, self._coarse
+
+    def _lay(self, noise: Tensor, means: Tensor) -> None:
+        shape = (1, *noise.shape[:2], 2 * PATCH)
+        if self._patches.shape != shape:
+            self._patches = torch.empty(shape, dtype=self._net.dtype)
+        self._patches[0, :, :, :PATCH] = noise
+        self._coarse = self._net.coarse_noise(means)
 
 
 class PatchRunner:
     """A painter in PyTorch, on patches of bytes."""
+
+    runtime = "torch"
 
     def __init__(self, net: ServedPainter, styles: tuple[str, ...]) -> None:
         self.precision = precision_of(net.dtype)
         self.name = f"PyTorch {self.precision}"
         self._net = net
         self._conditions = LookConditions(net, styles)
-        self._laid_noise = LaidNoise(net)
-        self._patches = torch.empty(0)  # [1,H/4,W/4,96]: noise, which mostly rests, and the source
-        self._noise: Tensor | None = None
+        self._streams: dict[int, StreamPatches] = {}
 
     def __repr__(self) -> str:
-        return f"<PatchRunner {self.name}, {tuple(self._patches.shape)}>"
+        return f"<PatchRunner {self.name}, {len(self._streams)} streams>"
 
-    def style(self, src: Rgb, noise: Tensor, look: Look) -> Rgb:
+    def style(self, src: Rgb, noise: Tensor, look: Look, *, places: Places | None = None, stream_id: int = 0) -> Rgb:
         """See `Runner`."""
+        stream = self._streams.setdefault(stream_id, StreamPatches(self._net))
         with torch.inference_mode():
-            patches, coarse = self._laid_noise.of(noise)
-            if noise is not self._noise:
-                self._lay(patches)
-                self._noise = noise
-            source = self._patches[0, :, :, PATCH:]
-            pixels = torch.from_numpy(src).to(self._net.dtype).sub_(MIDDLE)
-            _in_runs(source).copy_(in_patches(pixels))
-            painted = self._net(self._patches, coarse, self._conditions.of(look))[0].clamp_(-MIDDLE, MIDDLE)
+            patches, coarse = stream.of(src, noise, places)
+            painted = self._net(patches, coarse, self._conditions.of(look))[0].clamp_(-MIDDLE, MIDDLE)
             if look.strength != 1:
-                painted = torch.lerp(source, painted, look.strength)
+                painted = torch.lerp(patches[0, :, :, PATCH:], painted, look.strength)
             styled = torch.empty(src.shape, dtype=torch.uint8)
-            in_patches(styled).copy_(_in_runs(painted.add_(MIDDLE).round_()))
+            in_patches(styled).copy_(in_runs(painted.add_(MIDDLE).round_()))
         rgb: Rgb = styled.numpy()
         return rgb
 
-    def _lay(self, noise: Tensor) -> None:
-        shape = (1, *noise.shape[:2], 2 * PATCH)
-        if self._patches.shape != shape:
-            self._patches = torch.empty(shape, dtype=self._net.dtype)
-        self._patches[0, :, :, :PATCH] = noise
-
-
-def _in_runs(patches: Tensor) -> Tensor:
-    return patches.view(*patches.shape[:2], PATCH_PX, RUN)
+    def forget(self, stream_id: int) -> None:
+        """See `Runner`."""
+        self._streams.pop(stream_id, None)

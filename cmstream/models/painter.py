@@ -54,6 +54,7 @@ class PainterNet(nn.Module):
         patch = PATCH_PX * PATCH_PX
         widths, embedding = config.channels, config.embedding
         self.embed_time = nn.Linear(2 * TIME_FEATURES, embedding)
+        self.styles = config.styles
         self.embed_style = nn.Linear(len(config.styles), embedding, bias=False)
         self.embed_scale = nn.Linear(1, embedding, bias=False)
         self.embed = nn.Linear(embedding, embedding)

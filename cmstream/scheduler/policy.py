@@ -1,7 +1,9 @@
-"""Which lanes form the next batch: a pure function of what waits.
+"""Which lanes form the next batch, and which frames wait no longer: pure functions of what waits and of the clock.
 
-Earliest deadline first (Liu & Layland 1973). Work-conserving: a batch forms from whatever is ready now and never waits
-for more. Frames of one batch share a working size, so the head of the queue decides it.
+Earliest deadline first (Liu & Layland 1973), in rounds: nobody goes twice while somebody waits who has not gone. So budgets
+order a round, and no publisher gains a second turn by asking for a short one. Work-conserving: a batch forms from whatever
+is ready now and never waits for more. Frames of one batch share a working size, so the head of the queue decides it. A
+stream whose last frame failed goes alone until it succeeds, so that what fails in it takes nobody along.
 """
 
 from __future__ import annotations
@@ -13,11 +15,23 @@ from cmstream.scheduler.job import Lane
 
 def choose(lanes: Iterable[Lane], largest_batch: int) -> list[Lane]:
     """The lanes of the next batch, most urgent first; empty when nothing waits. Ties go to the lower stream id."""
-    waiting = sorted((lane for lane in lanes if lane.job is not None), key=lambda lane: (lane.deadline_ns, lane.stream_id))
+    waiting = [lane for lane in lanes if lane.ready]
     if not waiting:
         return []
+    round_ns = min(lane.waiting_since_ns for lane in waiting)
+    waiting.sort(key=lambda lane: (lane.served_ns > round_ns, lane.deadline_ns, lane.stream_id))
+    if waiting[0].suspect:
+        return waiting[:1]
     size = _size(waiting[0])
-    return [lane for lane in waiting if _size(lane) == size][:largest_batch]
+    return [lane for lane in waiting if _size(lane) == size and not lane.suspect][:largest_batch]
+
+
+def overdue(lanes: Iterable[Lane], now_ns: int) -> list[Lane]:
+    """The lanes whose frame has waited longer than its budget: it would come out older than it may be.
+
+    Never two frames of a lane in a row: where every frame is late, late is better than nothing.
+    """
+    return [lane for lane in lanes if lane.ready and not lane.missed and now_ns - lane.placed_ns > lane.budget_ns]
 
 
 def _size(lane: Lane) -> tuple[int, int]:

@@ -2,14 +2,19 @@
 
 Event-driven: it acts when a job arrives or a batch ends, keeps at most `engine.depth` batches in flight, and therefore
 never queues: a frame waits in its lane, where a newer one can still displace it.
+
+A batch that fails is run again frame by frame, before anything new, so that only the frame that makes the engine fail is
+lost. A lane hands out in the order it took in, whatever comes back first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 
 from cmstream.core.clock import Clock
 from cmstream.core.errors import EngineFailed
@@ -17,33 +22,41 @@ from cmstream.core.metrics import Metrics
 from cmstream.core.trace import Stage
 from cmstream.engine.base import Engine, EngineInput, EngineOutput
 from cmstream.scheduler.crossing import carry_back
-from cmstream.scheduler.job import Done, Job, Lane
-from cmstream.scheduler.policy import choose
+from cmstream.scheduler.health import Health
+from cmstream.scheduler.job import Done, Flight, Job, Lane, Late
+from cmstream.scheduler.load import EngineLoad
+from cmstream.scheduler.policy import choose, overdue
 
 log = logging.getLogger(__name__)
 
-Batch = list[tuple[Lane, Job]]
+WATCHDOG_S = 30.0
 
 
 class Scheduler:
-    """Lanes in, batches out, results back to each lane's `done`, always on the loop."""
+    """Lanes in, batches out, results back to each lane's `done`, always on the loop. `health` says whether the engine works."""
 
-    def __init__(self, engine: Engine, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, engine: Engine, clock: Clock, metrics: Metrics, *, watchdog_s: float = WATCHDOG_S) -> None:
+        self.health = Health(clock, watchdog_s)
+        self.load = EngineLoad(clock)
         self._engine = engine
         self._clock = clock
         self._metrics = metrics
         self._lanes: dict[int, Lane] = {}
+        self._retries: deque[Flight] = deque()
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     def __repr__(self) -> str:
         waiting = sum(lane.job is not None for lane in self._lanes.values())
-        return f"<Scheduler {len(self._lanes)} lanes, {waiting} waiting, {self._in_flight} in flight>"
+        return f"<Scheduler {len(self._lanes)} lanes, {waiting} waiting, {self._in_flight} in flight, {self.health!r}>"
 
-    def open_lane(self, stream_id: int, budget_ms: float, done: Done) -> Lane:
-        """A lane for a stream. `done` gets every submitted job exactly once, in order, with its output or the failure."""
-        lane = self._lanes[stream_id] = Lane(stream_id, budget_ms, done)
+    def open_lane(self, stream_id: int, budget_ms: float, done: Done, late: Late) -> Lane:
+        """A lane for a stream. `done` gets every submitted job exactly once, in order, with its outcome.
+
+        `late` gets every job that waited longer than its budget and is dropped for it.
+        """
+        lane = self._lanes[stream_id] = Lane(stream_id, budget_ms, done, late)
         return lane
 
     def close_lane(self, lane: Lane) -> Job | None:
@@ -51,12 +64,12 @@ class Scheduler:
         self._lanes.pop(lane.stream_id, None)
         lane.closed = True
         self._engine.forget(lane.stream_id)
-        waiting, lane.job = lane.job, None
-        return waiting
+        return lane.take() if lane.job is not None else None
 
     def put(self, lane: Lane, job: Job) -> Job | None:
-        """Hand in the newest job of a lane; returns the one it displaced."""
+        """Hand in the newest job of a lane; returns the one it displaced. `done` may be called before this returns."""
         displaced = lane.put(job, self._clock.now_ns())
+        self._repeat(lane)
         self._dispatch()
         return displaced
 
@@ -66,42 +79,88 @@ class Scheduler:
 
     def _dispatch(self) -> None:
         while self._in_flight < self._engine.depth:
-            lanes = choose(self._lanes.values(), self._engine.buckets[-1])
-            if not lanes:
+            flights = self._next()
+            if not flights:
                 return
-            self._submit(lanes)
+            self._submit(flights)
 
-    def _submit(self, lanes: list[Lane]) -> None:
+    def _next(self) -> list[Flight]:
+        while self._retries:
+            flight = self._retries.popleft()
+            if not flight.lane.closed:
+                return [flight]
         now_ns = self._clock.now_ns()
-        batch: Batch = [(lane, _dequeued(lane.take(), now_ns)) for lane in lanes]
-        inputs = [EngineInput(lane.stream_id, j.frame.rgb, j.look, j.width_px, j.height_px) for lane, j in batch]
-        self._metrics.batches.labels(str(len(batch))).inc()
+        for lane in overdue(self._lanes.values(), now_ns):
+            lane.missed = True
+            lane.late(lane.take())
+        lanes = choose(self._lanes.values(), self._engine.buckets[-1])
+        return [lane.launch(_dequeued(lane.take(), now_ns), now_ns) for lane in lanes]
+
+    def _submit(self, flights: list[Flight]) -> None:
+        self._metrics.batches.labels(str(len(flights))).inc()
         self._in_flight += 1
         self._idle.clear()
-        carry_back(self._engine.submit(inputs), lambda ended: self._finish(batch, ended))
+        self.health.submitted(flights)
+        self.load.began()
+        carry_back(self._start([_input(flight) for flight in flights]), lambda ended: self._finish(flights, ended))
 
-    def _finish(self, batch: Batch, ended: Future[list[EngineOutput]]) -> None:
+    def _start(self, inputs: list[EngineInput]) -> Future[list[EngineOutput]]:
+        try:
+            return self._engine.submit(inputs)
+        except Exception as error:  # e.g. its thread cannot be had any more
+            future: Future[list[EngineOutput]] = Future()
+            future.set_exception(error)
+            return future
+
+    def _finish(self, flights: list[Flight], ended: Future[list[EngineOutput]]) -> None:
         self._in_flight -= 1
+        failure = self._failure(flights, ended)
+        self.load.ended(len(flights), flights[0].job.width_px * flights[0].job.height_px)
+        self.health.answered(flights, failure)
+        if failure is None:
+            self._land(flights, ended.result())
+        elif len(flights) > 1 and not ended.cancelled():
+            self._retries.extend(flights)
+        else:
+            self._land(flights, [failure] * len(flights))
         self._dispatch()  # the engine works while the results are handed out
         if self._in_flight == 0:
             self._idle.set()
-        for (lane, job), outcome in zip(batch, self._outcomes(batch, ended), strict=True):
-            if not lane.closed:
-                lane.done(job, outcome)
+        for flight in flights:
+            self._hand_out(flight.lane)
 
-    def _outcomes(self, batch: Batch, ended: Future[list[EngineOutput]]) -> Sequence[EngineOutput | EngineFailed]:
+    def _land(self, flights: list[Flight], outcomes: Sequence[EngineOutput | EngineFailed]) -> None:
+        for flight, outcome in zip(flights, outcomes, strict=True):
+            flight.lane.land(flight, outcome)
+
+    def _hand_out(self, lane: Lane) -> None:
+        while lane.flights and (outcome := lane.flights[0].outcome) is not None:
+            flight = lane.flights.popleft()
+            if not lane.closed:
+                lane.done(flight.job, outcome)
+        self._repeat(lane)
+
+    def _repeat(self, lane: Lane) -> None:
+        repeated = lane.repeat(self._clock.now_ns())
+        if repeated is not None:
+            lane.done(*repeated)
+
+    def _failure(self, flights: list[Flight], ended: Future[list[EngineOutput]]) -> EngineFailed | None:
         if ended.cancelled():
-            return [EngineFailed("the engine was stopped")] * len(batch)
+            return EngineFailed("the engine was stopped")
         error = ended.exception()
         if error is None:
-            return ended.result()
+            return None
         self._metrics.errors.labels("engine").inc()
-        log.error("engine failed on a batch of %d: %s", len(batch), error, exc_info=error)
-        failure = error if isinstance(error, EngineFailed) else EngineFailed(f"the engine failed: {error}")
-        return [failure] * len(batch)
+        streams = [flight.lane.stream_id for flight in flights]
+        log.error("the engine failed on a batch of streams %s: %s", streams, error, exc_info=error)
+        return error if isinstance(error, EngineFailed) else EngineFailed(f"the engine failed: {error}")
+
+
+def _input(flight: Flight) -> EngineInput:
+    job = flight.job
+    return EngineInput(flight.lane.stream_id, job.frame.rgb, job.look, job.width_px, job.height_px)
 
 
 def _dequeued(job: Job, now_ns: int) -> Job:
-    frame = job.frame
-    marked = type(frame)(frame.frame_id, frame.rgb, frame.pts, frame.time_base, frame.trace.mark(Stage.QUEUE, now_ns))
-    return Job(marked, job.params, job.look, job.width_px, job.height_px)
+    return replace(job, frame=replace(job.frame, trace=job.frame.trace.mark(Stage.QUEUE, now_ns)))

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from fractions import Fraction
 from types import TracebackType
 
+from cmstream.core.cells import Cells
 from cmstream.core.errors import InvalidFrame
 from cmstream.core.frame import Drop, Frame, Rgb, check_rgb
 from cmstream.core.trace import Trace
 
-Push = Callable[[Frame], None]
+Push = Callable[[Frame, Cells | None], None]
 
 
 class Publisher:
@@ -35,10 +36,20 @@ class Publisher:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def push(self, rgb: Rgb, *, pts: int, time_base: Fraction, trace: Trace, frame_id: int | None = None) -> int:
+    def push(
+        self,
+        rgb: Rgb,
+        *,
+        pts: int,
+        time_base: Fraction,
+        trace: Trace,
+        frame_id: int | None = None,
+        cells: Cells | None = None,
+    ) -> int:
         """Hand in the newest source frame; returns its id. Nobody may write to `rgb` afterwards.
 
-        `frame_id` must be above the last one; None counts on. Raises InvalidFrame. After close the frame is ignored.
+        `frame_id` must be above the last one; None counts on. `cells` are those of `rgb`, from whoever was off the event loop
+        anyway; None measures them here if they are needed. Raises InvalidFrame. After close the frame is ignored.
         """
         rgb = check_rgb(rgb)
         if frame_id is None:
@@ -47,7 +58,7 @@ class Publisher:
             raise InvalidFrame(f"frame id {frame_id} does not follow {self.last_frame_id}; ids must increase")
         if not self.closed.is_set():
             self.last_frame_id = frame_id
-            self._push(Frame(frame_id, rgb, pts, time_base, trace))
+            self._push(Frame(frame_id, rgb, pts, time_base, trace), cells)
         return frame_id
 
     def close(self, reason: str = "the publisher left") -> None:

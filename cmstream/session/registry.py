@@ -9,13 +9,19 @@ from dataclasses import replace
 
 from cmstream.core.clock import Clock
 from cmstream.core.errors import InvalidInput, NotFound, ResourceExhausted, Unavailable
+from cmstream.core.geometry import ladder_px
 from cmstream.core.metrics import Metrics
 from cmstream.core.model_info import ModelInfo
-from cmstream.core.params import ParameterSpec, watermark_parameter
+from cmstream.core.params import ParameterSpec, budget_parameter, skip_still_parameter, watermark_parameter
+from cmstream.scheduler.admission import USUAL_HZ, Demand, Refusal, refusal
 from cmstream.scheduler.scheduler import Scheduler
-from cmstream.session.session import Session, StreamLimits
+from cmstream.session.ladder import StreamLadder
+from cmstream.session.session import Session
 from cmstream.session.state import State
 from cmstream.settings import Settings
+
+RETRY_AFTER_S = 15
+"""How long it takes, about, until another stream's end or another minute's load is worth asking again."""
 
 NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _NAME = re.compile(NAME_PATTERN)
@@ -27,6 +33,12 @@ def check_name(name: str) -> None:
         raise InvalidInput(
             f"{name[:80]!r} cannot name a stream; use up to 64 letters, digits, '.', '_' or '-', a letter or digit first"
         )
+
+
+def working_sizes_px(settings: Settings) -> tuple[int, ...]:
+    """The working sizes that a stream may be brought to, full size first; that one alone where nothing adapts."""
+    size_px = settings.engine.size_px
+    return ladder_px(size_px, settings.streams.lowest_px) if settings.streams.adapt else (size_px,)
 
 
 class Registry:
@@ -48,37 +60,57 @@ class Registry:
         return f"<Registry {phase}, {len(self._sessions)} streams>"
 
     def serve(self, model: ModelInfo, scheduler: Scheduler) -> None:
-        """The model is loaded: streams may open. They know its parameters, and the one of the session itself."""
-        self._model = replace(model, parameters=(*model.parameters, watermark_parameter()))
+        """The model is loaded: streams may open. They know its parameters, and those of the session itself."""
+        streams = self._settings.streams
+        own = (budget_parameter(streams.budget_ms), skip_still_parameter(streams.skip_still), watermark_parameter())
+        self._model = replace(model, parameters=(*model.parameters, *own))
         self._scheduler = scheduler
+        self._metrics.engine_busy.set_function(scheduler.load.busy)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model is known."""
+        return self._model is not None
 
     @property
     def ready(self) -> bool:
         """Whether a stream could open now, capacity aside."""
-        return self._model is not None and not self.draining
+        return self._model is not None and not self.draining and not self.fault
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the engine; empty while it works, and while the model is loading."""
+        return "" if self._scheduler is None else self._scheduler.health.fault
 
     @property
     def model(self) -> ModelInfo:
-        """The loaded model. Raises Unavailable while loading."""
+        """The loaded model, with the parameters of this server beside its own. Raises Unavailable while loading."""
         if self._model is None:
             raise Unavailable("the model is still loading; try again in a few seconds")
         return self._model
 
     @property
     def specs(self) -> tuple[ParameterSpec, ...]:
-        """The parameters of the loaded model. Raises Unavailable while loading."""
+        """The parameters of every stream. Raises Unavailable while loading."""
         return self.model.parameters
 
-    def open(self, name: str) -> Session:
-        """The stream `name`, made if need be. Raises InvalidInput, ResourceExhausted or Unavailable."""
+    def open(self, name: str, budget_ms: float | None = None) -> Session:
+        """The stream `name`, made if need be. Raises InvalidInput, ResourceExhausted or Unavailable.
+
+        `budget_ms` is what its publisher will set, where that is known: a stream is admitted for its budget.
+        """
         session = self._sessions.get(name)
         if session is not None:
             return session
-        self._admit(name)
+        self._check_phase()
+        check_name(name)
+        self._admit(budget_ms or self._settings.streams.budget_ms)
         assert self._scheduler is not None
-        limits = StreamLimits(self._settings.engine.size_px, self._settings.streams.budget_ms)
+        # A newcomer starts where load has brought the others: at full size it would cost them more than it was admitted for.
+        rung = max((other.rung for other in self._sessions.values()), default=0)
+        ladder = StreamLadder(working_sizes_px(self._settings), rung, self._clock)
         stream_id = next(self._stream_ids)
-        session = Session(name, stream_id, self.specs, limits, self._scheduler, self._clock, self._metrics, self._changed)
+        session = Session(name, stream_id, self.specs, ladder, self._scheduler, self._clock, self._metrics, self._changed)
         self._sessions[name] = session
         self._metrics.streams.set(len(self._sessions))
         self._changed(session)
@@ -99,6 +131,7 @@ class Registry:
         """Raises ResourceExhausted when no more viewers are admitted."""
         limit = self._settings.streams.max_viewers
         if sum(session.viewers for session in self._sessions.values()) >= limit:
+            self._metrics.refusals.labels("max_viewers").inc()
             raise ResourceExhausted(f"the server has its {limit} viewers (streams.max_viewers); try again later")
 
     def close(self, name: str, reason: str = "the stream was deleted") -> None:
@@ -117,13 +150,32 @@ class Registry:
         for session in self.sessions():
             session.close(reason)
 
-    def _admit(self, name: str) -> None:
+    def _check_phase(self) -> None:
         if self.draining:
             raise Unavailable("the server is shutting down; connect again when it is back")
-        check_name(name)
+        assert self.model  # or it raises that the model is loading
+        if self.fault:
+            raise Unavailable(self.fault)
+
+    def _admit(self, budget_ms: float) -> None:
         limit = self._settings.streams.max_streams
         if len(self._sessions) >= limit:
+            self._metrics.refusals.labels("max_streams").inc()
             raise ResourceExhausted(f"the server has its {limit} streams (streams.max_streams); end one or try again later")
+        refused = self._refusal(budget_ms)
+        if refused is not None:
+            self._metrics.refusals.labels("engine").inc()
+            raise ResourceExhausted(str(refused), retry_after_s=RETRY_AFTER_S)
+
+    def _refusal(self, budget_ms: float) -> Refusal | None:
+        assert self._scheduler is not None
+        load = self._scheduler.load
+        lowest_px = working_sizes_px(self._settings)[-1]
+        cost_ms = load.cost_ms(lowest_px * lowest_px)
+        if cost_ms is None:
+            return None  # nothing of such a size has run yet
+        demands = [demand for session in self._sessions.values() if (demand := session.demand()) is not None]
+        return refusal(demands, Demand(USUAL_HZ, cost_ms, budget_ms), load.busy())
 
     def _changed(self, session: Session) -> None:
         expiry = self._expiries.pop(session.name, None)

@@ -1,27 +1,40 @@
 """One stream: its publisher, viewers, parameters and place in the scheduler. Event loop only; nothing here blocks.
 
-A frame takes its parameters when it is pushed, so an acknowledgement can name the first frame a change applies to.
+A frame takes its parameters when it is pushed, so an acknowledgement can name the first frame a change applies to. Frames
+that nobody views are not styled: the newest is parked, for the first viewer to come or to wake up.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from cmstream.core.cells import Cells, cells_of
 from cmstream.core.clock import Clock
 from cmstream.core.errors import EngineFailed, Unavailable
 from cmstream.core.frame import Drop, DropReason, Frame, StyledFrame
-from cmstream.core.geometry import working_size
 from cmstream.core.look import Look, Transition, look_of, start_transition
 from cmstream.core.metrics import Metrics
-from cmstream.core.params import PASS, WATERMARK, ParameterSpec, Params, apply_patch, default_params
-from cmstream.core.trace import Trace
+from cmstream.core.params import (
+    AUTO,
+    BUDGET_MS,
+    PASS,
+    SKIP_STILL,
+    WATERMARK,
+    ParameterSpec,
+    Params,
+    apply_patch,
+    default_params,
+)
+from cmstream.core.trace import Stage, Trace
 from cmstream.core.watermark import passed
-from cmstream.engine.base import EngineOutput
-from cmstream.scheduler.job import Job
+from cmstream.scheduler.adaptation import Signals
+from cmstream.scheduler.admission import USUAL_HZ, Demand
+from cmstream.scheduler.job import Job, Outcome, Repeat
 from cmstream.scheduler.scheduler import Scheduler
+from cmstream.session.ladder import StreamLadder
 from cmstream.session.publisher import Publisher
 from cmstream.session.state import Event, State, next_state
 from cmstream.session.stats import StreamStats
@@ -32,6 +45,9 @@ log = logging.getLogger(__name__)
 
 OnDrop = Callable[[Drop], None]
 
+MAX_FAILURES = 5
+"""So many frames in a row of one stream on which the engine failed end it: the next would fail too, and costs the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -39,14 +55,6 @@ class Accepted:
 
     params: Params
     first_frame_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
-    """What a stream may cost: working size, latency budget in ms."""
-
-    size_px: int
-    budget_ms: float
 
 
 class Session:
@@ -57,7 +65,7 @@ class Session:
         name: str,
         stream_id: int,
         specs: tuple[ParameterSpec, ...],
-        limits: StreamLimits,
+        ladder: StreamLadder,
         scheduler: Scheduler,
         clock: Clock,
         metrics: Metrics,
@@ -69,18 +77,21 @@ class Session:
         self.publisher: Publisher | None = None
         self.reason = ""  # why, once closed
         self._specs = specs
-        self._limits = limits
+        self._ladder = ladder
         self._scheduler = scheduler
         self._clock = clock
         self._metrics = metrics
         self._changed = changed
         self._stats = StreamStats(name, clock, metrics)
-        self._lane = scheduler.open_lane(stream_id, limits.budget_ms, self._styled)
+        self._lane = scheduler.open_lane(stream_id, self.budget_ms, self._styled, self._late)
         self._transition: Transition | None = None
         self._subscriptions: set[Subscription] = set()
         self._watches: set[Watch] = set()
         self._last_frame_id = -1
         self._source_px: tuple[int, int] | None = None
+        self._parked: tuple[Frame, Cells | None] | None = None  # the newest, while nobody views
+        self._last: StyledFrame | None = None  # what viewers see now
+        metrics.streams_at_rung.labels(self.rung).inc()
 
     def __repr__(self) -> str:
         who = self.publisher.transport if self.publisher else "nobody"
@@ -90,6 +101,32 @@ class Session:
     def viewers(self) -> int:
         """Subscriptions open now."""
         return len(self._subscriptions)
+
+    @property
+    def budget_ms(self) -> float:
+        """How old a frame may get."""
+        return float(self.params.extra[BUDGET_MS])
+
+    @property
+    def rung(self) -> int:
+        """Where the stream stands on its ladder of working sizes; 0 is full size."""
+        return self._ladder.rung
+
+    @property
+    def ladder_px(self) -> tuple[int, ...]:
+        """The working sizes that it may be styled at, full size first."""
+        return self._ladder.sizes_px
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was ended because the engine failed on it again and again."""
+        return self._lane.failures >= MAX_FAILURES
+
+    def demand(self) -> Demand | None:
+        """What it asks of the engine at its lowest rung; None before anything of such a size has run."""
+        width_px, height_px = self._ladder.lowest_working_px(self._source_px)
+        cost_ms = self._scheduler.load.cost_ms(width_px * height_px)
+        return None if cost_ms is None else Demand(self._stats.fps_in or USUAL_HZ, cost_ms, self.budget_ms)
 
     def publish(self, transport: str, *, on_drop: OnDrop | None = None) -> Publisher:
         """Become the publisher. Raises Conflict if there is one, Unavailable when draining or closed."""
@@ -101,13 +138,16 @@ class Session:
         return self.publisher
 
     def subscribe(self, transport: str, *, on_drop: OnDrop | None = None) -> Subscription:
-        """View the styled frames. Raises Unavailable when draining or closed."""
+        """View the styled frames, from the one on show now. Raises Unavailable when draining or closed."""
         if self.state in (State.DRAINING, State.CLOSED):
             raise Unavailable(f"the stream is {self.state}; try again in a moment")
-        subscription = Subscription(transport, self._delivered, self._stats.dropped, self._unsubscribe)
+        subscription = Subscription(
+            transport, self._clock, self._delivered, self._stats.dropped, self._unsubscribe, self._unpark
+        )
         subscription.on_drop = on_drop
         self._subscriptions.add(subscription)
         self._metrics.viewers.labels(transport).inc()
+        self._welcome(subscription)
         self._notify()
         return subscription
 
@@ -116,6 +156,7 @@ class Session:
         params = apply_patch(self._specs, self.params, patch)
         if params != self.params:
             self._retarget(params)
+            self._lane.set_budget(self.budget_ms)
             self._notify()
         return Accepted(self.params, self._last_frame_id + 1)
 
@@ -129,6 +170,7 @@ class Session:
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state as JSON."""
+        turn_ms = self._ladder.turn_ms
         return {
             "name": self.name,
             "state": self.state.value,
@@ -136,7 +178,11 @@ class Session:
             "viewers": self.viewers,
             "params": self.params.as_json(),
             "source_px": self._source_px,
-            "working_px": working_size(*self._source_px, self._limits.size_px) if self._source_px else None,
+            "working_px": self._ladder.working_px(self._source_px) if self._source_px else None,
+            "rung": self.rung,
+            "limiting_factor": self._ladder.limit(self._signals()).value,
+            "budget_ms": self.budget_ms,
+            "turn_ms": None if turn_ms is None else round(turn_ms, 2),
             "last_frame_id": self._last_frame_id,
             **self._stats.snapshot(),
         }
@@ -161,19 +207,66 @@ class Session:
         for subscription in tuple(self._subscriptions):
             subscription.close(reason)
         self._scheduler.close_lane(self._lane)
+        self._metrics.streams_at_rung.labels(self.rung).dec()
         log.info("stream %s: closed, %s", self.name, reason)
         self._notify()
 
-    def _push(self, frame: Frame) -> None:
+    def _push(self, frame: Frame, cells: Cells | None) -> None:
         assert self.publisher is not None
         self._last_frame_id = frame.frame_id
         self._source_px = (frame.rgb.shape[1], frame.rgb.shape[0])
         self._stats.received(self.publisher.transport)
-        width_px, height_px = working_size(*self._source_px, self._limits.size_px)
-        job = Job(frame, self.params, self._look(), width_px, height_px)
+        if all(subscription.stalled for subscription in self._subscriptions):
+            self._park(frame, cells)
+        else:
+            self._submit(frame, cells)
+
+    def _park(self, frame: Frame, cells: Cells | None) -> None:
+        before, self._parked = self._parked, (frame, cells)
+        if before is not None:
+            self._drop(Drop(before[0].frame_id, DropReason.UNWATCHED, frame.frame_id))
+
+    def _welcome(self, subscription: Subscription) -> None:
+        """Show a newcomer a picture now, and not when the next one comes. Its age counts from now: nobody waited before."""
+        if self._parked is not None:
+            self._unpark()
+        elif self._last is not None and self.publisher is not None:
+            subscription.put(replace(self._last, trace=Trace(self._clock.now_ns())))
+
+    def _unpark(self) -> None:
+        if self._parked is not None:
+            (frame, cells), self._parked = self._parked, None
+            self._submit(replace(frame, trace=Trace(self._clock.now_ns())), cells)
+
+    def _submit(self, frame: Frame, cells: Cells | None) -> None:
+        assert self._source_px is not None
+        if self.params.extra.get(SKIP_STILL) != AUTO:
+            cells = None
+        elif cells is None:
+            cells = cells_of(frame.rgb)
+        self._adapt()
+        width_px, height_px = self._ladder.working_px(self._source_px)
+        job = Job(frame, self.params, self._look(), width_px, height_px, cells=cells)
         displaced = self._scheduler.put(self._lane, job)
         if displaced is not None:
             self._drop(Drop(displaced.frame.frame_id, DropReason.SUPERSEDED, frame.frame_id))
+
+    def _adapt(self) -> None:
+        """Before a frame is given its size: frames that wait or are being styled keep theirs, and their order."""
+        if not self._ladder.due():
+            return
+        before = self.rung
+        down = self._ladder.decide(self._signals())
+        if down == 0:
+            return
+        self._metrics.streams_at_rung.labels(before).dec()
+        self._metrics.streams_at_rung.labels(self.rung).inc()
+        self._metrics.rung_steps.labels("down" if down > 0 else "up").inc()
+        log.info("stream %s: %r", self.name, self._ladder)
+        self._notify()
+
+    def _signals(self) -> Signals:
+        return self._stats.signals(self.budget_ms, self._ladder.turn_ms)
 
     def _look(self) -> Look:
         if self._transition is None:
@@ -186,22 +279,38 @@ class Session:
 
     def _retarget(self, params: Params) -> None:
         shown = self._look()
-        self.params = params
+        before, self.params = self.params, params
+        if look_of(before) == look_of(params):
+            return  # nothing to be seen: what is blending goes on blending
         seen = self._last_frame_id >= 0 and params.transition_ms > 0
         self._transition = start_transition(shown, params, self._clock.now_ns()) if seen else None
 
-    def _styled(self, job: Job, outcome: EngineOutput | EngineFailed) -> None:
-        frame = job.frame
+    def _styled(self, job: Job, outcome: Outcome) -> None:
         if isinstance(outcome, EngineFailed):
-            self._drop(Drop(frame.frame_id, DropReason.ENGINE_FAILED))
+            self._failed(job, outcome)
             return
-        self._stats.styled()
-        trace = Trace(frame.trace.received_ns, (*frame.trace.marks, *outcome.marks))
-        measured = job.params.extra.get(WATERMARK) == PASS
-        rgb = passed(frame.rgb, outcome.rgb) if measured else outcome.rgb
-        styled = StyledFrame(frame.frame_id, rgb, frame.pts, frame.time_base, job.params, trace)
+        self._ladder.turned(job.since_ns, (job.width_px, job.height_px))
+        frame, rgb = job.frame, outcome.rgb
+        if isinstance(outcome, Repeat):
+            self._stats.repeated()
+            trace, repeat_of = frame.trace.mark(Stage.REPEAT, outcome.at_ns), outcome.of_frame_id
+        else:
+            self._stats.styled()
+            trace, repeat_of = Trace(frame.trace.received_ns, (*frame.trace.marks, *outcome.marks)), None
+        if job.params.extra.get(WATERMARK) == PASS:
+            rgb = passed(frame.rgb, rgb)
+        self._last = StyledFrame(frame.frame_id, rgb, frame.pts, frame.time_base, job.params, trace, repeat_of)
         for subscription in tuple(self._subscriptions):
-            subscription.put(styled)
+            subscription.put(self._last)
+
+    def _late(self, job: Job) -> None:
+        self._ladder.turned(job.since_ns, (job.width_px, job.height_px))
+        self._drop(Drop(job.frame.frame_id, DropReason.LATE))
+
+    def _failed(self, job: Job, failure: EngineFailed) -> None:
+        self._drop(Drop(job.frame.frame_id, DropReason.ENGINE_FAILED))
+        if self.failed:
+            self.close(f"the engine failed on {MAX_FAILURES} frames in a row, the last time with: {failure}")
 
     def _drop(self, drop: Drop) -> None:
         self._stats.dropped(drop)
@@ -209,12 +318,15 @@ class Session:
             self.publisher.on_drop(drop)
 
     def _delivered(self, subscription: Subscription, frame_id: int, trace: Trace) -> None:
-        self._stats.delivered(frame_id, subscription.transport, trace, self._limits.budget_ms)
+        self._stats.delivered(frame_id, subscription.transport, trace, self.budget_ms)
 
     def _unpublish(self, publisher: Publisher) -> None:
         waiting = self._lane.take() if self._lane.job is not None else None
         if waiting is not None:
             self._drop(Drop(waiting.frame.frame_id, DropReason.CLOSED))
+        if self._parked is not None:
+            self._drop(Drop(self._parked[0].frame_id, DropReason.CLOSED))
+        self._parked = self._last = None
         self.publisher = None
         self.state = next_state(self.state, Event.UNPUBLISH)
         log.info("stream %s: %s publisher ended, %s", self.name, publisher.transport, publisher.reason)

@@ -7,12 +7,15 @@ from typing import Any
 from cmstream.core.clock import NS_PER_MS, Clock
 from cmstream.core.frame import Drop, DropReason
 from cmstream.core.metrics import Metrics
-from cmstream.core.rate import RateMeter, RecentMedian
+from cmstream.core.rate import RateMeter, RecentMedian, RecentTail
 from cmstream.core.trace import Stage, Trace
+from cmstream.scheduler.adaptation import Signals
 from cmstream.session.recent_traces import RecentTraces
 from cmstream.session.slow_frames import SlowFrames
 
 MS_PER_S = 1000.0
+SHED = (DropReason.SUPERSEDED, DropReason.LATE)
+"""What becomes of frames that the engine had no turn for."""
 
 
 class StreamStats:
@@ -23,12 +26,17 @@ class StreamStats:
         self._metrics = metrics
         self._rate_in = RateMeter(clock)
         self._rate_out = RateMeter(clock)
+        self._rate_shed = RateMeter(clock)
+        self._rate_unread = RateMeter(clock)
+        self._rate_delivered = RateMeter(clock)
         self._age_ms = RecentMedian()
+        self._age_tail_ms = RecentTail(clock)
         self._stages_ms = {stage: RecentMedian() for stage in Stage}
         self._recent = RecentTraces(clock)
         self._slow = SlowFrames(stream, clock, metrics)
         self._received = 0
         self._styled = 0
+        self._repeated = 0
         self._delivered = 0
         self._dropped = dict.fromkeys(DropReason, 0)
 
@@ -43,23 +51,52 @@ class StreamStats:
         self._styled += 1
         self._rate_out.tick()
 
+    def repeated(self) -> None:
+        """A frame was answered with the last result."""
+        self._repeated += 1
+        self._rate_out.tick()
+        self._metrics.frames_repeated.inc()
+
     def dropped(self, drop: Drop) -> None:
         """A frame will not be delivered."""
         self._dropped[drop.reason] += 1
         self._metrics.frames_dropped.labels(drop.reason).inc()
+        if drop.reason in SHED:
+            self._rate_shed.tick()
+        elif drop.reason is DropReason.SLOW_SINK:
+            self._rate_unread.tick()
 
     def delivered(self, frame_id: int, transport: str, trace: Trace, budget_ms: float) -> None:
         """A styled frame left for one viewer."""
         self._delivered += 1
+        self._rate_delivered.tick()
         age_ms, stages_ms = trace.age_ms(self._clock.now_ns()), trace.stages_ms()
         self._recent.add(age_ms, stages_ms)
         self._slow.judge(frame_id, transport, age_ms, budget_ms, stages_ms)
         self._age_ms.add(age_ms)
+        self._age_tail_ms.add(age_ms)
         self._metrics.frames_delivered.labels(transport).inc()
         self._metrics.age_seconds.labels(transport).observe(age_ms / MS_PER_S)
         for stage, took_ms in stages_ms.items():
             self._stages_ms[stage].add(took_ms)
             self._metrics.stage_seconds.labels(stage).observe(took_ms / MS_PER_S)
+
+    @property
+    def fps_in(self) -> float:
+        """Source frames a second."""
+        return self._rate_in.per_second()
+
+    def signals(self, budget_ms: float, turn_ms: float | None) -> Signals:
+        """What was measured, as the ladder reads it."""
+        unread, delivered = self._rate_unread.per_second(), self._rate_delivered.per_second()
+        return Signals(
+            budget_ms,
+            turn_ms,
+            source_ms=self._stages_ms[Stage.DECODE].value() or 0.0,
+            delivered_ms=self._age_tail_ms.value() or 0.0,
+            shed=self._rate_shed.per_second() / max(self.fps_in, 1.0),
+            unread=unread / max(unread + delivered, 1.0),
+        )
 
     def snapshot(self) -> dict[str, Any]:
         """Totals since the stream opened, rates over 2 s, medians over the last 64 delivered frames."""
@@ -68,6 +105,7 @@ class StreamStats:
         return {
             "frames_received": self._received,
             "frames_styled": self._styled,
+            "frames_repeated": self._repeated,
             "frames_delivered": self._delivered,
             "frames_dropped": {reason.value: count for reason, count in self._dropped.items()},
             "fps_in": round(self._rate_in.per_second(), 1),

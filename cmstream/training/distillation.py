@@ -21,6 +21,7 @@ from cmstream.training.rivals import fresh_noise
 from cmstream.training.sampler import TEACHER_STEPS, ode_step, sample
 from cmstream.training.studio import Studio
 from cmstream.training.teacher import Teacher
+from cmstream.training.texture_loss import texture_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class Distillation:
     flow: TrigFlow
     teacher: PainterNet
     sharpness: Sharpness = Sharpness()
+    texture: float = 1.0
+    """As `objective.Consistency` has it."""
     autocast: bool = True
 
     @property
@@ -86,8 +89,11 @@ class Distillation:
             target[rest] = self._along(net, batch, rest, x[rest], t[rest], step)
             huber_c[rest] = PAIR_HUBER_C
         pixel = pseudo_huber(found - target, huber_c).mean()
-        sharp = sharpness_loss(found[:served], target[:served], self.sharpness)
-        return StepLoss(pixel + sharp, (found[:served] - target[:served]).detach().square().mean())
+        aim = self.sharpness.aim(net.styles, batch.style[:served])
+        total = pixel + sharpness_loss(found[:served], target[:served], self.sharpness, aim)
+        if self.texture:
+            total = total + self.texture * texture_loss(found[:served], target[:served], generator)
+        return StepLoss(total, (found[:served] - target[:served]).detach().square().mean())
 
     @torch.no_grad()
     def _along(self, net: PainterNet, batch: Batch, rows: slice, x: Tensor, t: Tensor, step: float) -> Tensor:

@@ -17,6 +17,7 @@ from cmstream.models.consistency import T_SERVED, Network, TrigFlow
 from cmstream.models.painter import PainterNet
 from cmstream.training.losses import Sharpness, pseudo_huber, sharpness_loss, steadiness_loss
 from cmstream.training.pairs import Batch
+from cmstream.training.texture_loss import texture_loss
 
 STAGES = 8
 HUBER_C = 0.00054
@@ -53,7 +54,9 @@ class Consistency:
 
     flow: TrigFlow
     sharpness: Sharpness = Sharpness()
-    steadiness: float = 3.0
+    texture: float = 1.0
+    """Weight of the distance between the patches of output and painting, wherever they lie."""
+    steadiness: float = 8.0
     """Weight of the term that compares the frames of clips; these must be among the served rows."""
     autocast: bool = True
 
@@ -83,7 +86,10 @@ class Consistency:
             weight[paired] = (sigma[:pairs] / (sigma[:pairs] - reference)).clamp(max=MAX_PAIR_WEIGHT)
             huber_c[paired] = PAIR_HUBER_C
         pixel = (weight * pseudo_huber(found - target, huber_c)).mean()
-        total = pixel + sharpness_loss(found[:served], target[:served], self.sharpness)
+        aim = self.sharpness.aim(net.styles, batch.style[:served])
+        total = pixel + sharpness_loss(found[:served], target[:served], self.sharpness, aim)
+        if self.texture:
+            total = total + self.texture * texture_loss(found[:served], target[:served], generator)
         if batch.motion is not None:
             frames = 2 * len(batch.motion.seen)
             total = total + self.steadiness * steadiness_loss(found[:frames], target[:frames], batch.motion)

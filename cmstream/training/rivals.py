@@ -21,6 +21,7 @@ from cmstream.training.objective import (
     without_gradient,
 )
 from cmstream.training.pairs import Batch
+from cmstream.training.texture_loss import texture_loss
 
 SIGMA_MAX = 80.0
 """Where nearly nothing of the data is left: the noise level that stands for t = pi/2."""
@@ -56,6 +57,8 @@ class Uncoupled:
 
     flow: TrigFlow
     sharpness: Sharpness = Sharpness(detail=0.0)
+    texture: float = 1.0
+    """As `objective.Consistency` has it."""
     autocast: bool = True
 
     @property
@@ -79,8 +82,11 @@ class Uncoupled:
         target = without_gradient(self.flow, bound(net, batch), at_reference, reference_t)
         weight = (sigma / (sigma - reference)).clamp(max=MAX_PAIR_WEIGHT)
         pixel = (weight * pseudo_huber(found - target, torch.full_like(sigma, PAIR_HUBER_C))).mean()
-        sharp = sharpness_loss(found[:top], batch.painting[:top], self.sharpness)
-        return StepLoss(pixel + sharp, (found[:top] - batch.painting[:top]).detach().square().mean())
+        at_top, painted = found[:top], batch.painting[:top]
+        total = pixel + sharpness_loss(at_top, painted, self.sharpness, self.sharpness.aim(net.styles, batch.style[:top]))
+        if self.texture:
+            total = total + self.texture * texture_loss(at_top, painted, generator)
+        return StepLoss(total, (at_top - painted).detach().square().mean())
 
 
 def fresh_noise(batch: Batch, generator: Generator) -> Tensor:

@@ -31,15 +31,15 @@ class Reference:
 
     def __init__(self, pictures: Tensor, seed: int = 0) -> None:
         generator = Generator().manual_seed(seed)
-        bands = _laplacian(pictures)
+        bands = laplacian(pictures)
         self._means = [band.mean((0, 2, 3), keepdim=True) for band in bands]
         self._stds = [band.std((0, 2, 3), keepdim=True) + 1e-6 for band in bands]
-        self._directions = [_directions(generator) for _ in bands]
+        self._directions = [directions(generator, DIRECTIONS) for _ in bands]
         self._sorted = self._projected(bands)
 
     def distance(self, pictures: Tensor) -> float:
         """Of [B,3,H,W] of the same size, where B divides B': see `sliced_wasserstein`."""
-        levels = zip(self._projected(_laplacian(pictures)), self._sorted, strict=True)
+        levels = zip(self._projected(laplacian(pictures)), self._sorted, strict=True)
         return float(np.mean([_earth_moved(found, wanted) for found, wanted in levels]))
 
     def _projected(self, bands: list[Tensor]) -> list[NDArray[np.float32]]:
@@ -63,7 +63,8 @@ def sliced_wasserstein(pictures: Tensor, reference: Tensor, seed: int = 0) -> fl
     return Reference(reference, seed).distance(pictures)
 
 
-def _laplacian(picture: Tensor) -> list[Tensor]:
+def laplacian(picture: Tensor) -> list[Tensor]:
+    """LEVELS bands of `picture` [B,3,H,W], finest first, each half as large as the one before; the last keeps the mean."""
     bands = []
     for _ in range(LEVELS - 1):
         smooth = blur(picture, 1.0)
@@ -72,10 +73,10 @@ def _laplacian(picture: Tensor) -> list[Tensor]:
     return [*bands, picture]
 
 
-def _directions(generator: Generator) -> Tensor:
-    """Unit vectors in the space of patches, as the weights of a convolution: [DIRECTIONS,3,PATCH_PX,PATCH_PX]."""
-    flat = F.normalize(torch.randn((DIRECTIONS, 3 * PATCH_PX**2), generator=generator))
-    return flat.view(DIRECTIONS, 3, PATCH_PX, PATCH_PX)
+def directions(generator: Generator, count: int) -> Tensor:
+    """Unit vectors in the space of patches, as the weights of a convolution: [count,3,PATCH_PX,PATCH_PX]."""
+    flat = F.normalize(torch.randn((count, 3 * PATCH_PX**2), generator=generator))
+    return flat.view(count, 3, PATCH_PX, PATCH_PX)
 
 
 def _earth_moved(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:

@@ -25,27 +25,27 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63mstream/v1/frame.proto\x12\x0b\x63mstream.v1\x1a\x1cgoogle/protobuf/struct.proto\"2\n\x08TimeBase\x12\x11\n\tnumerator\x18\x01 \x01(\r\x12\x13\n\x0b\x64\x65nominator\x18\x02 \x01(\r\"\xcc\x01\n\x0bSourceFrame\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12.\n\x0cpixel_format\x18\x02 \x01(\x0e\x32\x18.cmstream.v1.PixelFormat\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\x0b\n\x03pts\x18\x06 \x01(\x03\x12(\n\ttime_base\x18\x07 \x01(\x0b\x32\x15.cmstream.v1.TimeBase\x12\x17\n\x0f\x63\x61pture_time_us\x18\x08 \x01(\x03\"\xbc\x02\n\x0bStyledFrame\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12.\n\x0cpixel_format\x18\x02 \x01(\x0e\x32\x18.cmstream.v1.PixelFormat\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\x0b\n\x03pts\x18\x06 \x01(\x03\x12(\n\ttime_base\x18\x07 \x01(\x0b\x32\x15.cmstream.v1.TimeBase\x12\x17\n\x0f\x63\x61pture_time_us\x18\x08 \x01(\x03\x12+\n\nparameters\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\rstage_timings\x18\n \x03(\x0b\x32\x18.cmstream.v1.StageTiming\x12\x10\n\x08total_us\x18\x0b \x01(\r\"E\n\x0bStageTiming\x12!\n\x05stage\x18\x01 \x01(\x0e\x32\x12.cmstream.v1.Stage\x12\x13\n\x0b\x64uration_us\x18\x02 \x01(\r\"w\n\x0c\x46rameDropped\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12\'\n\x06reason\x18\x02 \x01(\x0e\x32\x17.cmstream.v1.DropReason\x12\x1a\n\rsuperseded_by\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x10\n\x0e_superseded_by*Z\n\x0bPixelFormat\x12\x1c\n\x18PIXEL_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12PIXEL_FORMAT_RGB24\x10\x01\x12\x15\n\x11PIXEL_FORMAT_JPEG\x10\x02*\xa5\x01\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTAGE_DECODE\x10\x01\x12\x0f\n\x0bSTAGE_QUEUE\x10\x02\x12\r\n\tSTAGE_H2D\x10\x03\x12\x0f\n\x0bSTAGE_INFER\x10\x04\x12\r\n\tSTAGE_D2H\x10\x05\x12\x11\n\rSTAGE_DELIVER\x10\x06\x12\x10\n\x0cSTAGE_ENCODE\x10\x07\x12\x0e\n\nSTAGE_SEND\x10\x08*\x97\x01\n\nDropReason\x12\x1b\n\x17\x44ROP_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44ROP_REASON_SUPERSEDED\x10\x01\x12\x19\n\x15\x44ROP_REASON_SLOW_SINK\x10\x02\x12\x1d\n\x19\x44ROP_REASON_ENGINE_FAILED\x10\x03\x12\x16\n\x12\x44ROP_REASON_CLOSED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63mstream/v1/frame.proto\x12\x0b\x63mstream.v1\x1a\x1cgoogle/protobuf/struct.proto\"2\n\x08TimeBase\x12\x11\n\tnumerator\x18\x01 \x01(\r\x12\x13\n\x0b\x64\x65nominator\x18\x02 \x01(\r\"\xcc\x01\n\x0bSourceFrame\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12.\n\x0cpixel_format\x18\x02 \x01(\x0e\x32\x18.cmstream.v1.PixelFormat\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\x0b\n\x03pts\x18\x06 \x01(\x03\x12(\n\ttime_base\x18\x07 \x01(\x0b\x32\x15.cmstream.v1.TimeBase\x12\x17\n\x0f\x63\x61pture_time_us\x18\x08 \x01(\x03\"\xe2\x02\n\x0bStyledFrame\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12.\n\x0cpixel_format\x18\x02 \x01(\x0e\x32\x18.cmstream.v1.PixelFormat\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\x0b\n\x03pts\x18\x06 \x01(\x03\x12(\n\ttime_base\x18\x07 \x01(\x0b\x32\x15.cmstream.v1.TimeBase\x12\x17\n\x0f\x63\x61pture_time_us\x18\x08 \x01(\x03\x12+\n\nparameters\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\rstage_timings\x18\n \x03(\x0b\x32\x18.cmstream.v1.StageTiming\x12\x10\n\x08total_us\x18\x0b \x01(\r\x12\x16\n\trepeat_of\x18\x0c \x01(\x04H\x00\x88\x01\x01\x42\x0c\n\n_repeat_of\"E\n\x0bStageTiming\x12!\n\x05stage\x18\x01 \x01(\x0e\x32\x12.cmstream.v1.Stage\x12\x13\n\x0b\x64uration_us\x18\x02 \x01(\r\"w\n\x0c\x46rameDropped\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12\'\n\x06reason\x18\x02 \x01(\x0e\x32\x17.cmstream.v1.DropReason\x12\x1a\n\rsuperseded_by\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x10\n\x0e_superseded_by*Z\n\x0bPixelFormat\x12\x1c\n\x18PIXEL_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12PIXEL_FORMAT_RGB24\x10\x01\x12\x15\n\x11PIXEL_FORMAT_JPEG\x10\x02*\xb7\x01\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTAGE_DECODE\x10\x01\x12\x0f\n\x0bSTAGE_QUEUE\x10\x02\x12\r\n\tSTAGE_H2D\x10\x03\x12\x0f\n\x0bSTAGE_INFER\x10\x04\x12\r\n\tSTAGE_D2H\x10\x05\x12\x11\n\rSTAGE_DELIVER\x10\x06\x12\x10\n\x0cSTAGE_ENCODE\x10\x07\x12\x0e\n\nSTAGE_SEND\x10\x08\x12\x10\n\x0cSTAGE_REPEAT\x10\t*\xc8\x01\n\nDropReason\x12\x1b\n\x17\x44ROP_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44ROP_REASON_SUPERSEDED\x10\x01\x12\x19\n\x15\x44ROP_REASON_SLOW_SINK\x10\x02\x12\x1d\n\x19\x44ROP_REASON_ENGINE_FAILED\x10\x03\x12\x16\n\x12\x44ROP_REASON_CLOSED\x10\x04\x12\x14\n\x10\x44ROP_REASON_LATE\x10\x05\x12\x19\n\x15\x44ROP_REASON_UNWATCHED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cmstream.v1.frame_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PIXELFORMAT']._serialized_start=840
-  _globals['_PIXELFORMAT']._serialized_end=930
-  _globals['_STAGE']._serialized_start=933
-  _globals['_STAGE']._serialized_end=1098
-  _globals['_DROPREASON']._serialized_start=1101
-  _globals['_DROPREASON']._serialized_end=1252
+  _globals['_PIXELFORMAT']._serialized_start=878
+  _globals['_PIXELFORMAT']._serialized_end=968
+  _globals['_STAGE']._serialized_start=971
+  _globals['_STAGE']._serialized_end=1154
+  _globals['_DROPREASON']._serialized_start=1157
+  _globals['_DROPREASON']._serialized_end=1357
   _globals['_TIMEBASE']._serialized_start=70
   _globals['_TIMEBASE']._serialized_end=120
   _globals['_SOURCEFRAME']._serialized_start=123
   _globals['_SOURCEFRAME']._serialized_end=327
   _globals['_STYLEDFRAME']._serialized_start=330
-  _globals['_STYLEDFRAME']._serialized_end=646
-  _globals['_STAGETIMING']._serialized_start=648
-  _globals['_STAGETIMING']._serialized_end=717
-  _globals['_FRAMEDROPPED']._serialized_start=719
-  _globals['_FRAMEDROPPED']._serialized_end=838
+  _globals['_STYLEDFRAME']._serialized_end=684
+  _globals['_STAGETIMING']._serialized_start=686
+  _globals['_STAGETIMING']._serialized_end=755
+  _globals['_FRAMEDROPPED']._serialized_start=757
+  _globals['_FRAMEDROPPED']._serialized_end=876
 # @@protoc_insertion_point(module_scope)

@@ -65,6 +65,8 @@ class _StageEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumType
     """RGB to bytes."""
     STAGE_SEND: _Stage.ValueType  # 8
     """Handing over to the socket."""
+    STAGE_REPEAT: _Stage.ValueType  # 9
+    """Instead of QUEUE, H2D, INFER and D2H: seen to show nothing new, and answered with the last result."""
 
 class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
     """What a frame passes through on the server, in order. A stage that a frame did not pass is left out."""
@@ -86,6 +88,8 @@ STAGE_ENCODE: Stage.ValueType  # 7
 """RGB to bytes."""
 STAGE_SEND: Stage.ValueType  # 8
 """Handing over to the socket."""
+STAGE_REPEAT: Stage.ValueType  # 9
+"""Instead of QUEUE, H2D, INFER and D2H: seen to show nothing new, and answered with the last result."""
 Global___Stage: typing_extensions.TypeAlias = Stage
 
 class _DropReason:
@@ -103,6 +107,10 @@ class _DropReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     """The engine failed on this frame; the stream goes on."""
     DROP_REASON_CLOSED: _DropReason.ValueType  # 4
     """The stream ended before it was styled."""
+    DROP_REASON_LATE: _DropReason.ValueType  # 5
+    """It waited for the engine longer than the stream's latency budget."""
+    DROP_REASON_UNWATCHED: _DropReason.ValueType  # 6
+    """Nobody viewed the stream, or whoever did took no frame for seconds: nothing was styled."""
 
 class DropReason(_DropReason, metaclass=_DropReasonEnumTypeWrapper):
     """Why a frame got no result."""
@@ -116,6 +124,10 @@ DROP_REASON_ENGINE_FAILED: DropReason.ValueType  # 3
 """The engine failed on this frame; the stream goes on."""
 DROP_REASON_CLOSED: DropReason.ValueType  # 4
 """The stream ended before it was styled."""
+DROP_REASON_LATE: DropReason.ValueType  # 5
+"""It waited for the engine longer than the stream's latency budget."""
+DROP_REASON_UNWATCHED: DropReason.ValueType  # 6
+"""Nobody viewed the stream, or whoever did took no frame for seconds: nothing was styled."""
 Global___DropReason: typing_extensions.TypeAlias = DropReason
 
 @typing.final
@@ -205,6 +217,7 @@ class StyledFrame(google.protobuf.message.Message):
     PARAMETERS_FIELD_NUMBER: builtins.int
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
     TOTAL_US_FIELD_NUMBER: builtins.int
+    REPEAT_OF_FIELD_NUMBER: builtins.int
     frame_id: builtins.int
     """The id of the source frame."""
     pixel_format: Global___PixelFormat.ValueType
@@ -221,6 +234,8 @@ class StyledFrame(google.protobuf.message.Message):
     """The source frame's, untouched."""
     total_us: builtins.int
     """From the moment the server had the whole source frame until it had this result ready to send, in microseconds."""
+    repeat_of: builtins.int
+    """Set where the picture stood still, so that nothing was styled: the frame whose picture this is once more."""
     @property
     def time_base(self) -> Global___TimeBase:
         """The source frame's, or 1/90000 s where that had none."""
@@ -247,9 +262,11 @@ class StyledFrame(google.protobuf.message.Message):
         parameters: google.protobuf.struct_pb2.Struct | None = ...,
         stage_timings: collections.abc.Iterable[Global___StageTiming] | None = ...,
         total_us: builtins.int = ...,
+        repeat_of: builtins.int | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["parameters", b"parameters", "time_base", b"time_base"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["capture_time_us", b"capture_time_us", "data", b"data", "frame_id", b"frame_id", "height", b"height", "parameters", b"parameters", "pixel_format", b"pixel_format", "pts", b"pts", "stage_timings", b"stage_timings", "time_base", b"time_base", "total_us", b"total_us", "width", b"width"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_repeat_of", b"_repeat_of", "parameters", b"parameters", "repeat_of", b"repeat_of", "time_base", b"time_base"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_repeat_of", b"_repeat_of", "capture_time_us", b"capture_time_us", "data", b"data", "frame_id", b"frame_id", "height", b"height", "parameters", b"parameters", "pixel_format", b"pixel_format", "pts", b"pts", "repeat_of", b"repeat_of", "stage_timings", b"stage_timings", "time_base", b"time_base", "total_us", b"total_us", "width", b"width"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_repeat_of", b"_repeat_of"]) -> typing.Literal["repeat_of"] | None: ...
 
 Global___StyledFrame: typing_extensions.TypeAlias = StyledFrame
 

@@ -85,6 +85,7 @@ def styled_head(
         parameters=parameters,
         stage_timings=timings,
         total_us=total_us,
+        repeat_of=styled.repeat_of,
     )
 
 

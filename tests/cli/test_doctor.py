@@ -87,7 +87,9 @@ def test_cuda_that_is_asked_for_and_absent_fails_and_else_only_warns(monkeypatch
 def test_bfloat16_is_read_from_the_processor_and_not_assumed(tmp_path: Path) -> None:
     info = tmp_path / "cpuinfo"
     info.write_text("model name\t: Old CPU\nflags\t\t: sse avx2 bf16x\n")
-    assert probe.cpu_facts(info) == probe.CpuFacts("Old CPU", probe.cpu_facts().cores, False)
+    assert probe.cpu_facts(info) == probe.CpuFacts(
+        "Old CPU", probe.cpu_facts().cores, False, frozenset({"sse", "avx2", "bf16x"})
+    )
     info.write_text("model name\t: New CPU\nflags\t\t: sse avx512_bf16 amx_bf16\n")
     assert probe.cpu_facts(info).bf16
 
@@ -111,6 +113,20 @@ def test_a_model_that_cannot_be_loaded_is_a_failure_with_its_reason(monkeypatch:
     assert finding.verdict is Verdict.FAIL
     assert str(error) in finding.detail
     assert finding.mend
+
+
+def test_it_says_where_the_fastest_form_is_remembered_and_whether_that_works(tmp_path: Path) -> None:
+    def found(folder: str) -> Finding:
+        (finding,) = checks.check_remembered(Settings(engine=EngineSettings(remember=folder)))
+        return finding
+
+    (tmp_path / "choice-1.json").write_text("{}")
+    assert found(str(tmp_path)).verdict is Verdict.OK
+    assert f"1 choice in {tmp_path}" in found(str(tmp_path)).detail
+    assert "at every start" in found("off").detail
+    unwritable = found(str(tmp_path / "choice-1.json"))
+    assert unwritable.verdict is Verdict.WARN
+    assert "engine.remember" in unwritable.mend
 
 
 def test_one_failure_makes_the_exit_code_one(

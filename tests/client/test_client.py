@@ -24,7 +24,6 @@ from cmstream.core.errors import (
     Unavailable,
 )
 from cmstream.core.frame import Drop, DropReason, Rgb
-from cmstream.core.params import watermark_parameter
 from cmstream.core.picture import encode_jpeg
 from cmstream.core.trace import Stage
 from tests.transport.grpc.dialogue import picture
@@ -235,7 +234,7 @@ async def test_capabilities_are_data() -> None:
         answer = await client.capabilities()
         (model,) = answer.models
         specs = {spec.name: spec for spec in model.parameters}
-        assert specs == {spec.name: spec for spec in (*server.engine.info.parameters, watermark_parameter())}
+        assert specs == {spec.name: spec for spec in server.registry.specs}
         assert (model.licence, model.device) == (server.engine.info.licence, server.engine.info.device)
         assert answer.limits.window_frames == 2
 

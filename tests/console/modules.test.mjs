@@ -1,6 +1,7 @@
 /** The console's modules that need no browser, in node: `node --test tests/console`. */
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 globalThis.location = { origin: "http://127.0.0.1:8080", search: "", pathname: "/" };
@@ -11,6 +12,8 @@ const { Patcher } = await import("../../clients/browser/js/patcher.js");
 const { Problem, explain } = await import("../../clients/browser/js/problem.js");
 const { Backoff, Keeper } = await import("../../clients/browser/js/retry.js");
 const { STAGES, endToEnd_ms, stagesOf } = await import("../../clients/browser/js/stages.js");
+const { LatencyMeter } = await import("../../clients/browser/js/latency-meter.js");
+const watermark = await import("../../clients/browser/js/watermark.js");
 const { viewUrl } = await import("../../clients/browser/js/address.js");
 
 const nothingMeasured = { encode_ms: null, rtt_ms: null, buffer_ms: null, decode_ms: null, fps_shown: null, frames_decoded: 0, kbps: null };
@@ -129,4 +132,65 @@ test("end to end is the sum of what both sides measured, and unknown until both 
 test("the address of the view page carries the token only where there is one", () => {
   assert.equal(viewUrl("a-b", ""), "http://127.0.0.1:8080/view/a-b");
   assert.equal(viewUrl("a-b", "x&y"), "http://127.0.0.1:8080/view/a-b?token=x%26y");
+});
+
+const vectors = JSON.parse(readFileSync(new URL("./watermark.json", import.meta.url), "utf-8"));
+
+/** A grey RGBA picture with the mark drawn into it as the canvas would. */
+function marked(value, width, height) {
+  const rgba = new Uint8ClampedArray(4 * width * height).fill(77);
+  for (const cell of watermark.rectangles(value, width, height)) {
+    for (let y = cell.top; y < cell.top + cell.height; y++) {
+      rgba.fill(cell.white ? 255 : 0, 4 * (y * width + cell.left), 4 * (y * width + cell.left + cell.width));
+    }
+  }
+  return rgba;
+}
+
+test("the watermark has the cells and the pixels that the server's has", () => {
+  for (const [value, cells] of Object.entries(vectors.cells)) assert.equal(watermark.cells(Number(value)).join(""), cells);
+  for (const { value, width, height, row_sums, column_sums } of vectors.pictures) {
+    const rgba = marked(value, width, height);
+    const rows = new Array(height).fill(0);
+    const columns = new Array(width).fill(0);
+    for (let at = 0; at < width * height; at++) {
+      rows[Math.floor(at / width)] += rgba[4 * at];
+      columns[at % width] += rgba[4 * at];
+    }
+    assert.deepEqual([rows, columns], [row_sums, column_sums]);
+  }
+});
+
+test("a watermark is read at every size, and one that is damaged is not read as another number", () => {
+  for (const [width, height] of [[128, 96], [321, 243], [512, 288]]) {
+    for (const value of [0, 1, 11259375, watermark.VALUES - 1]) {
+      assert.equal(watermark.read(marked(value, width, height), width, width, height), value);
+    }
+  }
+  for (let cell = 0; cell < 48; cell++) {
+    const levels = watermark.cells(654321).map((white) => 255 * white);
+    levels[cell] = 255 - levels[cell];
+    assert.equal(watermark.valueOf(levels), null, `cell ${cell} is wrong`);
+    levels[cell] = 127;
+    assert.equal(watermark.valueOf(levels), null, `cell ${cell} is grey`);
+  }
+  assert.equal(watermark.valueOf(new Array(48).fill(77)), null);
+});
+
+test("the age of a stamp is right across the wrap", () => {
+  assert.equal(watermark.age_ms(watermark.stamp(1000.9), 1087), 87);
+  assert.equal(watermark.age_ms(watermark.stamp(watermark.VALUES - 5), watermark.VALUES + 25), 30);
+});
+
+test("the meter gives percentiles of the last frames and counts those it could not read, once one was", () => {
+  const meter = new LatencyMeter();
+  meter.add(null);
+  assert.equal(meter.summary(), null);
+  for (let latency_ms = 100; latency_ms >= 1; latency_ms--) meter.add(latency_ms);
+  for (let count = 0; count < 25; count++) meter.add(null);
+  assert.deepEqual(meter.summary(), { p50_ms: 50, p95_ms: 95, read: 0.8 });
+  for (let count = 0; count < 300; count++) meter.add(7);
+  assert.deepEqual(meter.summary(), { p50_ms: 7, p95_ms: 7, read: 1 });
+  meter.clear();
+  assert.equal(meter.summary(), null);
 });

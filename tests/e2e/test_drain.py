@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import ClientSession
@@ -17,31 +15,12 @@ from aiortc.mediastreams import MediaStreamError
 from cmstream.client import Client
 from cmstream.core.errors import CmstreamError, Unavailable
 from cmstream.core.frame import Rgb
+from tests.e2e.serving import serving
 from tests.transport.grpc.dialogue import picture
 from tests.transport.rtc.media import ColourTrack, client, offer_of
 
 SDP = {"Content-Type": "application/sdp"}
 END_S = 5.0
-
-
-@asynccontextmanager
-async def serving() -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
-    """The real server on the embedded model: the process, its HTTP and its gRPC address."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "cmstream", "serve", "--http-port", "0", "--grpc-port", "0"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "CMSTREAM_ENGINE__SIZE_PX": "256"},
-    )
-    assert process.stdout is not None
-    try:
-        words = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().split()
-        said = dict(word.split("=", 1) for word in words[2:])
-        yield process, said["http"], said["grpc"]
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def negotiate(http: ClientSession, path: str, connection: RTCPeerConnection) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
+from cmstream.core.params import common_parameters
+from cmstream.models.base import ModelInput, ModelSpec
 from cmstream.models.config import PainterConfig
 from cmstream.models.painter import PainterModel, PainterNet
 
@@ -16,3 +19,20 @@ def small_painter() -> PainterModel:
         for weights in net.parameters():  # trained nets start at zero gates; give every path something to do
             torch.nn.init.normal_(weights, std=0.1)
     return PainterModel(config, net)
+
+
+class Tint:
+    """A `Model` of a few operations, which everything it is given has a part in."""
+
+    def __init__(self) -> None:
+        styles = ("oil", "ink")
+        self.spec = ModelSpec("tint", "Tint", "Apache-2.0", styles, common_parameters(styles), 0, multiple_px=8)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Tint:
+        """See `Model`."""
+        return self
+
+    def stylize(self, batch: ModelInput) -> Tensor:
+        """See `Model`."""
+        weight = (batch.style @ torch.tensor([0.3, 0.9]).to(batch.src.device))[:, None, None, None]
+        return torch.tanh(batch.src + weight * batch.noise * batch.stroke_scale[:, None, None, None])

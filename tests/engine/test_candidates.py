@@ -13,6 +13,7 @@ from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
 from cmstream.engine import candidates as engine_candidates
 from cmstream.engine.candidates import blank, candidates, fastest
+from cmstream.engine.moving_noise import Places
 from tests.engine.painters import small_painter
 
 
@@ -20,14 +21,17 @@ class Paced:
     """A runner that takes as long as it is told, on a clock that the test owns; the first runs take longer."""
 
     def __init__(self, name: str, clock: FakeClock, took_ms: list[int]) -> None:
-        self.name, self.precision = name, "float32"
+        self.name, self.runtime, self.precision = name, "torch", "float32"
         self._clock, self._took_ms = clock, took_ms
         self.frames = 0
 
-    def style(self, src: Rgb, noise: Tensor, look: Look) -> Rgb:
+    def style(self, src: Rgb, noise: Tensor, look: Look, *, places: Places | None = None, stream_id: int = 0) -> Rgb:
         self._clock.advance_ms(self._took_ms[min(self.frames, len(self._took_ms) - 1)])
         self.frames += 1
         return src
+
+    def forget(self, stream_id: int) -> None:
+        """Nothing is kept."""
 
 
 def names(**asked: str) -> list[str]:

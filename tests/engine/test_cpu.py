@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +16,14 @@ from cmstream.core.errors import ConfigurationError, EngineFailed
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
 from cmstream.core.trace import Stage
+from cmstream.engine import candidates as candidates_module
+from cmstream.engine import cpu as engine_cpu
 from cmstream.engine.base import EngineInput, bucket_for
 from cmstream.engine.build import resolve_device
 from cmstream.engine.candidates import candidates
+from cmstream.engine.choice import Choice, Wish
+from cmstream.engine.choice_folder import ChoiceFolder
+from cmstream.engine.circumstances import circumstances
 from cmstream.engine.cpu import CpuEngine, padded
 from tests.engine.painters import small_painter
 
@@ -115,6 +122,37 @@ def test_what_runs_the_frames_is_measured_and_told() -> None:
     assert engine.runner.name in {runner.name for runner in candidates(small_painter())}
     assert engine.info.precision == engine.runner.precision
     assert engine.runner.name in repr(engine)
+
+
+def test_a_second_start_takes_what_the_first_one_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    choices = ChoiceFolder(tmp_path)
+    first = CpuEngine(small_painter(), dtype="float32", warm_up_px=((64, 48),), choices=choices)
+    first.close()
+    assert f"measured, and remembered in {tmp_path}" in caplog.text
+    monkeypatch.setattr(engine_cpu, "measured", lambda *_: pytest.fail("measured again"))
+    second = CpuEngine(small_painter(), dtype="float32", warm_up_px=((64, 48),), choices=choices)
+    second.close()
+    assert second.runner.name == first.runner.name
+    assert "remembered in" in caplog.messages[-1]
+
+
+def test_a_remembered_form_that_this_machine_no_longer_has_is_measured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    choices = ChoiceFolder(tmp_path)
+    under = circumstances(small_painter(), Wish("float32"), (64, 48))
+    assert under is not None
+    choices.remember(under, Choice("openvino", "float32", 1))
+    monkeypatch.setattr(candidates_module, "is_installed", lambda: False)
+    engine = CpuEngine(small_painter(), dtype="float32", warm_up_px=((64, 48),), choices=choices)
+    engine.close()
+    assert engine.runner.name == "PyTorch float32"
+    assert "does not run any more" in caplog.text
+    assert choices.recall(under) is not None
+    assert choices.recall(under) != Choice("openvino", "float32", 1)
 
 
 def test_settings_that_cannot_be_served_leave_no_thread_behind() -> None:

@@ -32,7 +32,7 @@ OTHER_SCENE = another_scene()
 
 @pytest.fixture
 def engine() -> Iterator[CpuEngine]:
-    engine = CpuEngine(small_painter(), dtype="float32", warm_up_px=((64, 64),))
+    engine = CpuEngine(small_painter(), dtype="float32", threads=1, warm_up_px=((64, 64),))
     yield engine
     engine.close()
 
@@ -92,7 +92,7 @@ def test_streams_that_alternate_are_each_what_they_are_alone(engine: CpuEngine) 
 
 
 def test_the_padded_rows_of_a_batch_do_not_move_a_stream_twice() -> None:
-    engine = CpuEngine(small_painter(), dtype="float32", batch=4, warm_up_px=((64, 64),))
+    engine = CpuEngine(small_painter(), dtype="float32", threads=1, batch=4, warm_up_px=((64, 64),))
     frames = camera(4, pan_px=3)
 
     def third_of(rows: int) -> Rgb:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
 from cmstream.core.look import Look
+from cmstream.engine.moving_noise import Places
 from cmstream.engine.patches import LaidNoise, LookConditions, in_patches
 from cmstream.models.served import ServedPainter
 from tests.engine.painters import small_painter
@@ -31,27 +33,43 @@ def test_a_patch_is_a_view_that_can_be_written_to() -> None:
     assert frame.sum() == 48
 
 
-def test_noise_is_laid_out_like_a_frame_at_every_size() -> None:
-    laid = LaidNoise(net())
+def in_rows(noise: torch.Tensor) -> torch.Tensor:
+    """[3,H,W] in patches by the plainest way there is."""
+    _, height_px, width_px = noise.shape
+    patches = in_patches(noise.permute(1, 2, 0).contiguous())
+    return patches.reshape(height_px // 4, width_px // 4, 48)
+
+
+def test_noise_is_laid_out_like_a_frame_at_every_size_with_its_means() -> None:
+    laid = LaidNoise()
     for height_px, width_px in ((8, 16), (16, 8), (8, 16)):
         noise = torch.randn(3, height_px, width_px)
-        patches, coarse = laid.of(noise)
-        expected = in_patches(noise.permute(1, 2, 0).contiguous())
-        assert torch.equal(patches, expected.reshape(height_px // 4, width_px // 4, 48))
-        assert [term.shape for term in coarse] == [
-            (1, height_px // 4, width_px // 4, 8),
-            (1, height_px // 8, width_px // 8, 12),
-        ]
+        patches, means = laid.of(noise)
+        assert torch.equal(patches, in_rows(noise))
+        assert torch.allclose(means, F.avg_pool2d(noise, 4).permute(1, 2, 0), atol=1e-6)
 
 
-def test_noise_is_laid_out_again_only_when_it_is_another_tensor() -> None:
-    laid, noise = LaidNoise(net()), torch.randn(3, 8, 8)
-    patches, coarse = laid.of(noise)
-    before = patches.clone()
-    assert laid.of(noise)[1] is coarse
-    again, others = laid.of(noise + 1)
-    assert torch.equal(again, before + 1)
-    assert not torch.equal(others[0], coarse[0])
+def test_noise_at_its_places_is_the_carried_field_in_patches() -> None:
+    laid, noise = LaidNoise(), torch.randn(3, 8, 16)
+    for seed in range(3):
+        places = Places(torch.randperm(128, generator=torch.Generator().manual_seed(seed)).int())
+        moved = places.carry(noise)
+        patches, means = laid.of(noise, places)
+        assert torch.equal(patches, in_rows(moved))
+        assert torch.allclose(means, F.avg_pool2d(moved, 4).permute(1, 2, 0), atol=1e-6)
+    assert torch.equal(laid.of(noise)[0], in_rows(noise)), "and back where it was drawn"
+
+
+def test_noise_is_laid_out_again_only_when_the_field_or_its_places_are_others() -> None:
+    laid, noise, places = LaidNoise(), torch.randn(3, 8, 8), Places(torch.arange(64).flip(0).int())
+    laid.of(noise, places)
+    assert laid.is_last(noise, places)
+    assert not laid.is_last(noise)
+    assert not laid.is_last(noise + 1, places)
+    patches, _ = laid.of(noise, places)
+    patches.zero_()
+    assert laid.of(noise, places)[0].any().item() is False, "not laid out again"
+    assert torch.equal(laid.of(noise + 1, places)[0], in_rows(places.carry(noise + 1)))
 
 
 def test_conditions_are_kept_by_style_and_stroke_size_and_the_oldest_leave() -> None:

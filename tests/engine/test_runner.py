@@ -9,6 +9,7 @@ import torch
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
 from cmstream.engine.candidates import candidates, reference
+from cmstream.engine.moving_noise import Places
 from cmstream.engine.runner import Runner
 from tests.engine.painters import small_painter
 
@@ -61,3 +62,18 @@ def test_noise_size_and_source_may_change_from_frame_to_frame(runners: dict[str,
     assert painted(0, 32).shape == (48, 32, 3)
     assert not np.array_equal(first, other)
     assert np.array_equal(painted(0, 64), first), "the result is its own memory, and nothing of a frame stays"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_streams_that_take_turns_keep_their_own_noise_until_they_are_forgotten(runners: dict[str, Runner], name: str) -> None:
+    look, runner = LOOKS["one style"], runners[name]
+    fields = [noise(seed=seed) for seed in range(2)]
+    places = Places(torch.arange(64 * 48).flip(0).int())
+    alone = [runner.style(picture(), places.carry(field), look) for field in fields]
+    for _ in range(2):
+        for stream_id, field in enumerate(fields):
+            together = runner.style(picture(), field, look, places=places, stream_id=stream_id)
+            assert np.array_equal(together, alone[stream_id])
+    for stream_id in (0, 1, 77):
+        runner.forget(stream_id)
+    assert np.array_equal(runner.style(picture(), fields[1], look, places=places), alone[1])

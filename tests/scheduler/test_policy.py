@@ -14,7 +14,7 @@ from cmstream.core.look import look_of
 from cmstream.core.params import common_parameters, default_params
 from cmstream.core.trace import Trace
 from cmstream.scheduler.job import Job, Lane
-from cmstream.scheduler.policy import choose
+from cmstream.scheduler.policy import choose, overdue
 
 PARAMS = default_params(common_parameters(("oil",)))
 RGB = np.zeros((16, 16, 3), np.uint8)
@@ -25,7 +25,7 @@ def job(frame_id: int, width_px: int = 64) -> Job:
 
 
 def lane(stream_id: int, budget_ms: float = 100) -> Lane:
-    return Lane(stream_id, budget_ms, lambda job, outcome: None)
+    return Lane(stream_id, budget_ms, lambda job, outcome: None, lambda job: None)
 
 
 def test_nothing_waiting_forms_no_batch() -> None:
@@ -79,3 +79,31 @@ def test_no_stream_starves_however_fast_the_others_publish(streams: int, periods
                 served[each.stream_id] += 1
     assert min(served.values()) > 0
     assert longest_wait_ns <= (streams + 1) * 10 * NS_PER_MS
+
+
+def test_nobody_goes_twice_while_somebody_waits_who_has_not_gone_whatever_budget_it_asks_for() -> None:
+    greedy, patient = lane(1, budget_ms=10), lane(2, budget_ms=5000)
+    patient.put(job(0), 0)
+    greedy.put(job(0), 1)
+    assert choose([greedy, patient], 1) == [greedy], "a tighter budget goes first, once"
+    greedy.take()
+    greedy.served_ns = 2
+    greedy.put(job(1), 3)
+    assert choose([greedy, patient], 1) == [patient]
+
+
+def test_a_frame_that_waited_past_its_budget_is_overdue_and_the_next_one_is_spared() -> None:
+    slow = lane(1, budget_ms=100)
+    slow.put(job(0), 0)
+    assert overdue([slow, lane(2)], 100 * NS_PER_MS) == []
+    assert overdue([slow, lane(2)], 101 * NS_PER_MS) == [slow]
+    slow.missed = True
+    assert overdue([slow], 500 * NS_PER_MS) == []
+
+
+def test_a_newer_frame_is_as_young_as_it_is_however_long_its_lane_has_waited() -> None:
+    busy = lane(1, budget_ms=100)
+    busy.put(job(0), 0)
+    busy.put(job(1), 400 * NS_PER_MS)
+    assert overdue([busy], 450 * NS_PER_MS) == []
+    assert busy.take().since_ns == 0, "but the turn began with the first"

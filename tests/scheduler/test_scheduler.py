@@ -12,11 +12,11 @@ from cmstream.core.metrics import Metrics
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineOutput
 from cmstream.engine.fake import FakeEngine
-from cmstream.scheduler.job import Job, Lane
+from cmstream.scheduler.job import Job, Lane, Outcome
 from cmstream.scheduler.scheduler import Scheduler
 from tests.scheduler.test_policy import job
 
-Outcomes = list[tuple[int, int, EngineOutput | EngineFailed]]
+Outcomes = list[tuple[int, int, Outcome]]
 
 
 @asynccontextmanager
@@ -30,11 +30,11 @@ async def running(engine: FakeEngine) -> AsyncIterator[Scheduler]:
 
 
 def lanes(scheduler: Scheduler, count: int, outcomes: Outcomes) -> list[Lane]:
-    def done(stream_id: int, job: Job, outcome: EngineOutput | EngineFailed) -> None:
+    def done(stream_id: int, job: Job, outcome: Outcome) -> None:
         outcomes.append((stream_id, job.frame.frame_id, outcome))
 
     return [
-        scheduler.open_lane(i, 100, lambda job, outcome, i=i: done(i, job, outcome))  # type: ignore[misc]
+        scheduler.open_lane(i, 100, lambda job, outcome, i=i: done(i, job, outcome), lambda job: None)  # type: ignore[misc]
         for i in range(count)
     ]
 
@@ -86,9 +86,42 @@ async def test_results_of_a_closed_lane_are_discarded() -> None:
 async def test_the_wait_for_the_engine_is_the_queue_stage() -> None:
     seen: list[Job] = []
     async with running(FakeEngine(latency_ms=15)) as scheduler:
-        lane = scheduler.open_lane(1, 100, lambda job, outcome: seen.append(job))
+        lane = scheduler.open_lane(1, 100, lambda job, outcome: seen.append(job), lambda job: None)
         scheduler.put(lane, job(0))
         scheduler.put(lane, job(1))
         await asyncio.sleep(0)
     assert [stage for stage, _ in seen[1].frame.trace.marks] == [Stage.QUEUE]
     assert seen[1].frame.trace.marks[0][1] - seen[0].frame.trace.marks[0][1] >= 14e6
+
+
+async def test_a_frame_that_waited_longer_than_its_budget_is_handed_back_late_and_the_next_one_runs() -> None:
+    late: list[int] = []
+    outcomes: Outcomes = []
+    async with running(FakeEngine(latency_ms=40)) as scheduler:
+        (busy,) = lanes(scheduler, 1, outcomes)
+        impatient = scheduler.open_lane(
+            7,
+            10,
+            lambda job, outcome: outcomes.append((7, job.frame.frame_id, outcome)),
+            lambda job: late.append(job.frame.frame_id),
+        )
+        scheduler.put(busy, job(0))
+        scheduler.put(impatient, job(0))
+        await scheduler.drained()
+        assert late == [0]
+        scheduler.put(busy, job(1))
+        scheduler.put(impatient, job(1))
+    assert late == [0], "two in a row are never dropped for being late"
+    assert [stream_id for stream_id, _, _ in outcomes] == [0, 0, 7]
+
+
+async def test_the_load_of_the_engine_is_measured() -> None:
+    outcomes: Outcomes = []
+    async with running(FakeEngine(latency_ms=20)) as scheduler:
+        (lane,) = lanes(scheduler, 1, outcomes)
+        scheduler.put(lane, job(0))
+        await scheduler.drained()
+        cost_ms = scheduler.load.cost_ms(64 * 64)
+        assert cost_ms is not None
+        assert cost_ms >= 20
+        assert 0 < scheduler.load.busy() < 0.5

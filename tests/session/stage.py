@@ -17,19 +17,20 @@ from cmstream.engine.fake import FakeEngine
 from cmstream.scheduler.scheduler import Scheduler
 from cmstream.session.publisher import Publisher
 from cmstream.session.registry import Registry
-from cmstream.settings import Settings
+from cmstream.settings import Settings, StreamSettings
 
 TIME_BASE = Fraction(1, 30)
+EVERY_FRAME = Settings(streams=StreamSettings(skip_still="off"))
 
 
 @asynccontextmanager
 async def registry_on(
     engine: Engine | None = None, settings: Settings | None = None, clock: Clock | None = None
 ) -> AsyncIterator[Registry]:
-    """Serving; everything is closed at the end."""
+    """Serving; everything is closed at the end. Frames that are alike are styled all the same, by default."""
     clock, metrics = clock or MonotonicClock(), Metrics()
     engine = engine or FakeEngine()
-    registry = Registry(settings or Settings(), clock, metrics)
+    registry = Registry(settings or EVERY_FRAME, clock, metrics)
     scheduler = Scheduler(engine, clock, metrics)
     registry.serve(engine.info, scheduler)
     try:
@@ -44,5 +45,5 @@ def grey(level: int, side_px: int = 32) -> Rgb:
     return np.full((side_px, side_px, 3), level, np.uint8)
 
 
-def push(publisher: Publisher, level: int, received_ns: int = 0) -> int:
-    return publisher.push(grey(level), pts=0, time_base=TIME_BASE, trace=Trace(received_ns))
+def push(publisher: Publisher, level: int, received_ns: int = 0, side_px: int = 32) -> int:
+    return publisher.push(grey(level, side_px), pts=0, time_base=TIME_BASE, trace=Trace(received_ns))

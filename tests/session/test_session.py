@@ -295,3 +295,42 @@ def test_the_table_of_states_has_no_way_out_of_closed() -> None:
         next_state(State.CLOSED, Event.PUBLISH)
     with pytest.raises(Unavailable):
         next_state(State.DRAINING, Event.PUBLISH)
+
+
+async def test_a_publisher_sets_the_budget_of_its_stream_within_bounds() -> None:
+    async with registry_on() as registry:
+        session, other = registry.open("cam"), registry.open("other")
+        assert session.budget_ms == 150, "the setting's"
+        assert session.update({"budget_ms": 60}).params.as_json()["budget_ms"] == 60
+        assert (session.snapshot()["budget_ms"], other.snapshot()["budget_ms"]) == (60, 150)
+        for wrong in (9, 5001, "soon", None):
+            with pytest.raises(InvalidParameters, match="budget_ms: must be a number from 10 to 5000"):
+                session.update({"budget_ms": wrong})
+        assert session.budget_ms == 60
+
+
+async def test_a_change_that_nobody_sees_leaves_a_transition_alone() -> None:
+    clock = FakeClock()
+    async with registry_on(clock=clock) as registry:
+        session = registry.open("cam")
+        with session.publish("test") as publisher, session.subscribe("test") as frames:
+            push(publisher, 0)
+            await anext(frames)
+            session.update({"strength": 0.0, "transition_ms": 200})
+            clock.advance_ms(150)
+            session.update({"budget_ms": 300})
+            clock.advance_ms(100)
+            push(publisher, 0)
+            assert (await anext(frames)).rgb.max() == 0, "it began 250 ms ago and took 200"
+
+
+async def test_a_full_engine_refuses_another_stream_and_takes_back_one_it_has() -> None:
+    async with registry_on(FakeEngine(latency_ms=60)) as registry:
+        first = registry.open("first")
+        with first.publish("test") as publisher, first.subscribe("test") as frames:
+            push(publisher, 0, side_px=192)
+            await anext(frames)
+            with pytest.raises(ResourceExhausted, match=r"the engine is full.*lower streams.lowest_px"):
+                registry.open("second")
+            assert registry.open("first") is first
+            assert registry.open("patient", budget_ms=5000).name == "patient"

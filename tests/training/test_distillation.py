@@ -51,7 +51,7 @@ def test_a_pair_lies_on_the_teacher_s_trajectory_one_of_its_steps_apart(batch: B
 
 def test_a_student_that_knows_the_teacher_s_paintings_has_no_loss(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     student, teacher = PainterNet(CONFIG), PainterNet(CONFIG)
-    objective = Distillation(FLOW, teacher, Sharpness(surplus=1.0), autocast=False)
+    objective = Distillation(FLOW, teacher, Sharpness(surplus_of={}, surplus=1.0), autocast=False)
     bad = float(objective.loss(student, batch, 0.0, Generator().manual_seed(1)).total.detach())
 
     def perfect(noisy: Tensor, src: Tensor, t: Tensor, style: Tensor, scale: Tensor) -> Tensor:

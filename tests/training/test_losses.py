@@ -21,10 +21,10 @@ def test_pseudo_huber_is_the_root_mean_square_far_out_and_a_square_near_zero() -
 
 def test_sharpness_sees_missing_strokes_and_forgives_a_shift_of_tone() -> None:
     strokes = torch.randn((2, 3, 48, 48), generator=Generator().manual_seed(0))
-    even = Sharpness(surplus=1.0)
-    whole = float(sharpness_loss(strokes, strokes, even))
-    toned = float(sharpness_loss(strokes + 0.2, strokes, even))
-    faded = float(sharpness_loss(0.5 * strokes, strokes, even))
+    even, aim = Sharpness(), torch.ones(2)
+    whole = float(sharpness_loss(strokes, strokes, even, aim))
+    toned = float(sharpness_loss(strokes + 0.2, strokes, even, aim))
+    faded = float(sharpness_loss(0.5 * strokes, strokes, even, aim))
     assert whole == 0
     assert toned == pytest.approx(0, abs=1e-5)
     assert faded > 0.1
@@ -32,10 +32,16 @@ def test_sharpness_sees_missing_strokes_and_forgives_a_shift_of_tone() -> None:
 
 def test_the_power_that_is_aimed_at_is_the_surplus_times_the_painting_s() -> None:
     strokes = torch.randn((2, 3, 48, 48), generator=Generator().manual_seed(0))
-    weights = Sharpness(detail=0.0, energy=0.0, power=1.0, surplus=1.21)
-    losses = [float(sharpness_loss(gain * strokes, strokes, weights)) for gain in (1.0, 1.1, 1.2)]
+    weights = Sharpness(detail=0.0, energy=0.0, power=1.0)
+    losses = [float(sharpness_loss(gain * strokes, strokes, weights, torch.full((2,), 1.21))) for gain in (1.0, 1.1, 1.2)]
     assert losses[1] == pytest.approx(0, abs=1e-3)
     assert min(losses[0], losses[2]) > 0.1
+
+
+def test_a_mixture_of_styles_aims_between_them_and_an_unknown_one_at_the_common_surplus() -> None:
+    weights = Sharpness(surplus=1.1, surplus_of={"ink": 1.3, "oil": 1.0})
+    rows = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    assert weights.aim(("ink", "oil", "mine"), rows).tolist() == pytest.approx([1.3, 1.15, 1.1])
 
 
 def test_psnr_is_of_pictures_two_wide() -> None:

@@ -47,7 +47,7 @@ def test_five_eighths_of_the_batch_are_at_the_served_point_with_the_painting_s_o
 
 def test_a_perfect_net_has_no_loss_and_a_bad_one_has(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     net = PainterNet(CONFIG)
-    objective = Consistency(FLOW, Sharpness(surplus=1.0), autocast=False)
+    objective = Consistency(FLOW, Sharpness(surplus_of={}, surplus=1.0), autocast=False)
     bad = objective.loss(net, batch, 0.9, Generator().manual_seed(1))
 
     def perfect(noisy: Tensor, src: Tensor, t: Tensor, style: Tensor, scale: Tensor) -> Tensor:

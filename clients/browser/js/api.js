@@ -10,6 +10,9 @@ import { Problem, ask } from "./problem.js";
  * @property {string | null} publisher
  * @property {number} viewers
  * @property {[number, number] | null} working_px
+ * @property {number} rung 0 is full size
+ * @property {string} limiting_factor what keeps the stream from more
+ * @property {number} budget_ms how old a frame may get
  * @property {number} fps_in
  * @property {number} fps_out
  * @property {number | null} age_ms median age of what is delivered, ms

@@ -28,6 +28,7 @@ export class Broadcast {
   #events;
   #meter = new PeerMeter();
   #publisher;
+  #track;
   #follower = new AbortController();
   /** @type {Keeper<import("./peer.js").Peer> | null} */
   #viewer = null;
@@ -42,8 +43,9 @@ export class Broadcast {
    */
   constructor(api, stream, track, video, events) {
     this.#events = events;
+    this.#track = track;
     this.stream = stream;
-    this.#publisher = new Keeper((signal) => publish(whipUrl(stream), api.token, track, signal), {
+    this.#publisher = new Keeper((signal) => publish(whipUrl(stream), api.token, this.#track, signal), {
       trying: events.onTrying,
       up: () => {
         this.#viewer ??= this.#view(api, video);
@@ -67,6 +69,14 @@ export class Broadcast {
   /** What the browser measured since it was last asked. */
   measure() {
     return this.#meter.read(this.#publisher.kept?.pc, this.#viewer?.kept?.pc);
+  }
+
+  /** Publishes another track of the same size from now on, on the same connection. @param {MediaStreamTrack} track */
+  async send(track) {
+    this.#track = track;
+    track.contentHint = "motion";
+    const [sender] = this.#publisher.kept?.pc.getSenders() ?? [];
+    await sender?.replaceTrack(track);
   }
 
   /** Off the air. Closing twice is fine. */

@@ -5,6 +5,7 @@ import { Api } from "./api.js";
 import { Broadcast } from "./broadcast.js";
 import { Controls } from "./controls.js";
 import { find } from "./element.js";
+import { Measuring } from "./measuring.js";
 import { Notice } from "./notice.js";
 import { Painting } from "./painting.js";
 import { Palette } from "./palette.js";
@@ -31,6 +32,7 @@ class Console {
   #stage = new Stage();
   #notice = new Notice();
   #signal = new Signal();
+  #measuring = new Measuring(this.#stage.video, () => this.#toggleMeasuring());
   #painting = new Painting();
   #palette = new Palette(this.#painting);
   #picker;
@@ -54,7 +56,7 @@ class Console {
   constructor() {
     const source = this.#address.get("source");
     this.#picker = new SourcePicker(isSourceKind(source) ? source : "camera", () => this.#picked());
-    this.#controls = new Controls(find("controls", HTMLElement), this.#address.parameters(), (name, value) => this.#changed(name, value));
+    this.#controls = new Controls(find("controls", HTMLElement), find("signal-controls", HTMLElement), this.#address.parameters(), (name, value) => this.#changed(name, value));
     this.#patcher = new Patcher(
       (patch) => this.#api.patch(this.#address.stream, patch),
       (params) => this.#accepted(params),
@@ -103,7 +105,7 @@ class Console {
       this.#notice.show({ title: "The source ended", detail: "It was unplugged or no longer shared. Press Start to choose again." });
     });
     this.#picker.refresh();
-    this.#broadcast = new Broadcast(this.#api, this.#address.stream, source.track, this.#stage.video, {
+    this.#broadcast = new Broadcast(this.#api, this.#address.stream, this.#measuring.trackOf(source), this.#stage.video, {
       onTrying: () => this.#setPhase(this.#phase === "waiting" ? "waiting" : "connecting"),
       onUp: () => this.#up(),
       onDown: (error, retryMs) => this.#down(error, retryMs),
@@ -117,6 +119,7 @@ class Console {
     this.#recorder?.stop();
     this.#broadcast?.close();
     this.#broadcast = null;
+    this.#measuring.rest();
     this.#source?.close();
     this.#source = null;
     this.#notice.hide();
@@ -127,8 +130,8 @@ class Console {
   #up() {
     this.#notice.hide();
     this.#setPhase("live");
-    const chosen = this.#controls.chosen;
-    if (Object.keys(chosen).length > 0) this.#patcher.put(chosen);
+    const wanted = this.#measuring.on ? { ...this.#controls.chosen, ...this.#measuring.params } : this.#controls.chosen;
+    if (Object.keys(wanted).length > 0) this.#patcher.put(wanted);
   }
 
   /** @param {unknown} error @param {number} retryMs */
@@ -196,9 +199,10 @@ class Console {
     const backoff = new Backoff();
     for (;;) {
       try {
-        const schema = await this.#api.schema();
-        this.#controls.build(schema);
-        this.#nameStyle(this.#controls.chosen.style ?? schema.style?.default ?? "Result");
+        const { watermark, ...look } = await this.#api.schema();
+        this.#measuring.offered = watermark !== undefined; // a switch of its own, and no part of the look
+        this.#controls.build(look);
+        this.#nameStyle(this.#controls.chosen.style ?? look.style?.default ?? "Result");
         if (this.#phase === "idle") this.#notice.hide();
         return;
       } catch (error) {
@@ -225,7 +229,16 @@ class Console {
     const broadcast = this.#broadcast;
     if (!broadcast) return;
     const peer = await broadcast.measure();
-    if (broadcast === this.#broadcast) this.#signal.show(broadcast.state, peer);
+    if (broadcast !== this.#broadcast) return;
+    this.#signal.show(broadcast.state, peer);
+    this.#measuring.show();
+  }
+
+  /** While something is on the air, from the next frame on; otherwise from the next start on. */
+  #toggleMeasuring() {
+    if (!this.#broadcast || !this.#source) return;
+    this.#patcher.put(this.#measuring.params);
+    this.#broadcast.send(this.#measuring.trackOf(this.#source)).catch((error) => this.#tell(error));
   }
 
   #toggleRecording() {

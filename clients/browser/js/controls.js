@@ -4,8 +4,12 @@ import { controlOf } from "./control.js";
 
 const SETTLE_MS = 1200;
 
+/** What is about the signal and not the look has its place there. */
+const OF_SIGNAL = new Set(["budget_ms"]);
+
 export class Controls {
   #element;
+  #signalElement;
   /** @type {Map<string, import("./control.js").Control>} */
   #controls = new Map();
   /** @type {Map<string, number>} when each parameter was last touched here */
@@ -16,11 +20,13 @@ export class Controls {
 
   /**
    * @param {HTMLElement} element holds them
+   * @param {HTMLElement} signalElement holds those that are about the signal
    * @param {Record<string, unknown>} chosen parameters the page's address names
    * @param {(name: string, value: unknown) => void} onChange
    */
-  constructor(element, chosen, onChange) {
+  constructor(element, signalElement, chosen, onChange) {
     this.#element = element;
+    this.#signalElement = signalElement;
     this.#chosen = chosen;
     this.#onChange = onChange;
   }
@@ -40,7 +46,9 @@ export class Controls {
       if (name in this.#chosen) control.show(this.#chosen[name]);
       this.#controls.set(name, control);
     }
-    this.#element.replaceChildren(...[...this.#controls.values()].map(({ element }) => element));
+    const placed = (/** @type {boolean} */ ofSignal) => [...this.#controls].filter(([name]) => OF_SIGNAL.has(name) === ofSignal).map(([, { element }]) => element);
+    this.#element.replaceChildren(...placed(false));
+    this.#signalElement.replaceChildren(...placed(true));
   }
 
   /** Shows what the server has, save for what a hand is on right now. @param {Record<string, unknown>} params */

@@ -8,7 +8,18 @@ const DROP_TITLES = /** @type {Record<string, string>} */ ({
   superseded: "superseded by a newer frame",
   slow_sink: "newer styled frame ready first",
   engine_failed: "failed in the model",
+  late: "waited longer than the latency budget",
+  unwatched: "nobody was watching",
   closed: "stream closed meanwhile",
+});
+
+/** What limits a stream, as a sentence; nothing is said of "none". */
+const LIMITS = /** @type {Record<string, string>} */ ({
+  frames: "Frames are skipped: the engine is busy",
+  resolution: "Painted smaller to stay within budget",
+  engine: "Over budget even at the smallest size",
+  source: "Frames reach the server late",
+  delivery: "Frames leave late: a viewer or its network is slow",
 });
 
 export class Signal {
@@ -32,6 +43,7 @@ export class Signal {
     say("stat-frames", String(peer.frames_decoded));
     say("stat-size", server?.working_px ? server.working_px.join(" × ") : "–");
     for (const { key } of STAGES) this.#legend.get(key)?.show(stages[key]);
+    this.#limit(server);
     this.#drops(server?.frames_dropped ?? {});
     find("plot", HTMLCanvasElement).setAttribute("aria-label", described(stages, whole_ms));
   }
@@ -45,6 +57,14 @@ export class Signal {
   /** The colours changed. */
   redraw() {
     this.#plot.draw();
+  }
+
+  /** @param {import("./api.js").StreamState | null} server */
+  #limit(server) {
+    const line = find("limit", HTMLElement);
+    const sentence = LIMITS[server?.limiting_factor ?? "none"] ?? "";
+    line.hidden = sentence === "";
+    if (line.textContent !== sentence) line.textContent = sentence; // a screen reader says it once
   }
 
   /** @param {Record<string, number>} dropped */

@@ -11,6 +11,7 @@ export const STAGES = [
   { key: "h2d", title: "Resize", about: "Resizing, and copying to the device" },
   { key: "infer", title: "Model", about: "One evaluation of the network" },
   { key: "d2h", title: "Read back", about: "Copying from the device" },
+  { key: "repeat", title: "Repeat", about: "Instead of the four before: nothing had changed, the last picture goes again" },
   { key: "deliver", title: "Deliver", about: "Waiting for this viewer to take the frame" },
   { key: "encode", title: "Encode", about: "Picture to packets, on the server" },
   { key: "send", title: "Send", about: "Handing packets to the network" },

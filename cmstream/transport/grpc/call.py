@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cmstream.core.clock import Clock
-from cmstream.core.errors import CmstreamError, InvalidParameters, NotFound, Unavailable
+from cmstream.core.errors import CmstreamError, EngineFailed, InvalidParameters, NotFound, Unavailable
 from cmstream.core.frame import Drop
 from cmstream.core.metrics import Metrics
-from cmstream.core.params import apply_patch, default_params
+from cmstream.core.params import BUDGET_MS, apply_patch, default_params
 from cmstream.session.publisher import Publisher
 from cmstream.session.registry import Registry
 from cmstream.session.session import Session
@@ -48,6 +48,7 @@ class Services:
     clock: Clock
     codecs: Executor
     limits: Limits
+    stall_timeout_s: float
 
 
 class StreamCall:
@@ -61,7 +62,7 @@ class StreamCall:
     ) -> None:
         self._services = services
         self._requests = requests
-        self._outbox = Outbox(write)
+        self._outbox = Outbox(write, services.stall_timeout_s)
         self._ledger = Ledger()
         self._opened = False
         self._next_frame_id = 0
@@ -103,8 +104,8 @@ class StreamCall:
         form = ResultFormat(*check_open(request))
         patch = json_of(request.parameters)
         registry = self._services.registry
-        apply_patch(registry.specs, default_params(registry.specs), patch)  # refused before a stream is made for it
-        session = registry.open(request.stream or f"grpc-{secrets.token_hex(4)}")
+        params = apply_patch(registry.specs, default_params(registry.specs), patch)  # refused before a stream is made for it
+        session = registry.open(request.stream or f"grpc-{secrets.token_hex(4)}", params.extra[BUDGET_MS])
         try:
             with (
                 session.publish(TRANSPORT, on_drop=self._dropped) as publisher,
@@ -149,7 +150,7 @@ class StreamCall:
                 group.create_task(self._outbox.run()),
                 group.create_task(intake.run()),
                 group.create_task(results.run(subscription)),
-                group.create_task(self._await_closed(publisher)),
+                group.create_task(self._await_closed(session, publisher)),
             ]
             await self._read(session, intake)
             await self._ledger.settled()
@@ -157,8 +158,10 @@ class StreamCall:
             for task in tasks:
                 task.cancel()
 
-    async def _await_closed(self, publisher: Publisher) -> None:
+    async def _await_closed(self, session: Session, publisher: Publisher) -> None:
         await publisher.closed.wait()
+        if session.failed:
+            raise EngineFailed(publisher.reason)
         raise Unavailable(publisher.reason) if self._services.registry.draining else NotFound(publisher.reason)
 
     async def _read(self, session: Session, intake: Intake) -> None:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 
+from cmstream.core.cells import Cells, cells_of
 from cmstream.core.clock import Clock
 from cmstream.core.frame import Drop, DropReason, Rgb
 from cmstream.core.mailbox import Mailbox
@@ -57,10 +58,16 @@ class Intake:
         loop = asyncio.get_running_loop()
         while True:
             frame, data, trace = await self._waiting.get()
-            rgb = await loop.run_in_executor(self._codecs, jpeg_rgb, frame, data)
-            self._push(frame, rgb, trace.mark(Stage.DECODE, self._clock.now_ns()))
+            rgb, cells = await loop.run_in_executor(self._codecs, _decoded, frame, data)
+            self._push(frame, rgb, trace.mark(Stage.DECODE, self._clock.now_ns()), cells)
             if self._waiting.peek() is None:
                 self._idle.set()
 
-    def _push(self, frame: SourceFrame, rgb: Rgb, trace: Trace) -> None:
-        self._publisher.push(rgb, pts=frame.pts, time_base=time_base_of(frame), trace=trace, frame_id=frame.frame_id)
+    def _push(self, frame: SourceFrame, rgb: Rgb, trace: Trace, cells: Cells | None = None) -> None:
+        time_base = time_base_of(frame)
+        self._publisher.push(rgb, pts=frame.pts, time_base=time_base, trace=trace, frame_id=frame.frame_id, cells=cells)
+
+
+def _decoded(frame: SourceFrame, data: memoryview) -> tuple[Rgb, Cells]:
+    rgb = jpeg_rgb(frame, data)
+    return rgb, cells_of(rgb)

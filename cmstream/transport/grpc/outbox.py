@@ -1,7 +1,8 @@
 """What one call says to its client, in order. Event loop only.
 
 Notices (acknowledgements, drops) are small and queue; results do not, they wait in their subscription's one slot until
-`send` takes them. A client that reads nothing is soon not read from either: `room` blocks at `MAX_NOTICES`.
+`send` takes them. A client that reads nothing is soon not read from either: `room` blocks at `MAX_NOTICES`. One that takes
+nothing for `stall_timeout_s` is given up.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from cmstream.core.errors import Unavailable
 from cmstream.v1.style_service_pb2 import StreamResponse
 from cmstream.wire.envelope import Outgoing
 
@@ -19,8 +21,9 @@ MAX_NOTICES = 256
 class Outbox:
     """Serialises all writes of a call. Whatever was posted before a result is written before it."""
 
-    def __init__(self, write: Callable[[Outgoing], Awaitable[None]]) -> None:
-        self._write = write
+    def __init__(self, write: Callable[[Outgoing], Awaitable[None]], stall_timeout_s: float) -> None:
+        self._write_through = write
+        self._stall_timeout_s = stall_timeout_s
         self._notices: deque[StreamResponse] = deque()
         self._posted = asyncio.Event()
         self._room = asyncio.Event()
@@ -57,6 +60,15 @@ class Outbox:
         while True:
             await self._posted.wait()
             await self.flush()
+
+    async def _write(self, response: Outgoing) -> None:
+        try:
+            async with asyncio.timeout(self._stall_timeout_s):
+                await self._write_through(response)
+        except TimeoutError:
+            raise Unavailable(
+                f"nothing was read for {self._stall_timeout_s:g} s; read results as they come, or close the call"
+            ) from None
 
     async def _flush(self) -> None:
         self._posted.clear()

@@ -45,6 +45,7 @@ class Results:
         self._codecs = codecs
         self._params: Params | None = None
         self._struct = Struct()
+        self._encoded: tuple[Rgb, bytes] | None = None
 
     def __repr__(self) -> str:
         return f"<Results {PixelFormat.Name(self._form.pixel_format)}, {self._ledger!r}>"
@@ -70,8 +71,10 @@ class Results:
     async def _encode(self, rgb: Rgb) -> bytes | memoryview:
         if self._form.pixel_format != PIXEL_FORMAT_JPEG:
             return np.ascontiguousarray(rgb).data.cast("B")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._codecs, encode_jpeg, rgb, self._form.jpeg_quality)
+        if self._encoded is None or self._encoded[0] is not rgb:  # a still picture comes as the very same array
+            loop = asyncio.get_running_loop()
+            self._encoded = rgb, await loop.run_in_executor(self._codecs, encode_jpeg, rgb, self._form.jpeg_quality)
+        return self._encoded[1]
 
     def _parameters(self, params: Params) -> Struct:
         if params is not self._params:

@@ -45,7 +45,8 @@ class GrpcServer:
         self.address = ""
         self._settings = settings
         self._registry = registry
-        self._servicer = StyleServicer(Services(registry, metrics, clock, codecs, limits_of(settings)))
+        services = Services(registry, metrics, clock, codecs, limits_of(settings), settings.grpc.stall_timeout_s)
+        self._servicer = StyleServicer(services)
         self._health = health_aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
 

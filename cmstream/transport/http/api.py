@@ -66,7 +66,7 @@ async def _model(request: web.Request) -> web.Response:
 async def _openapi(request: web.Request) -> web.Response:
     registry = context_of(request).registry
     # While the model loads, its parameters are not known yet; everything else is.
-    parameters = json_schema(registry.specs) if context_of(request).ready() else {"type": "object"}
+    parameters = json_schema(registry.specs) if registry.loaded else {"type": "object"}
     return web.json_response(document(parameters))
 
 
@@ -78,8 +78,10 @@ async def _readyz(request: web.Request) -> web.Response:
     context = context_of(request)
     if context.ready():
         return web.json_response({"status": "ready"})
-    status = "draining" if context.registry.draining else "loading"
-    return web.json_response({"status": status}, status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
+    registry = context.registry
+    status = "draining" if registry.draining else "faulty" if registry.fault else "loading"
+    about = {"status": status, "detail": registry.fault} if status == "faulty" else {"status": status}
+    return web.json_response(about, status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 async def _metrics(request: web.Request) -> web.Response:

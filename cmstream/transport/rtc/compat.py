@@ -7,35 +7,33 @@
 | a retransmission 100 packets late counts as a restart, and all that waits is lost | `jitter_buffer`: it is ignored |
 | encoded and decoded frames queue without bound | `decoder_thread`: bounded, newest wins |
 | ending a receiver joins its decoder thread on the event loop | the thread ends by itself |
+| every sender encodes for itself, on the loop's default executor | it takes frames that are encoded for all: `feed` |
 | libx264 without preset: 10 ms at 512²; a new encoder at every change of bitrate | `encoders` |
-| encoders share the loop's default executor | they run on the pool they are given |
 | only H264 baseline is accepted | Main and High are received too |
 | ICE gathers on every interface, and on none of a machine that has only loopback | on `ice_hosts`, or at least on loopback |
 """
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import queue
 from collections.abc import Callable
-from concurrent.futures import Executor
 from contextvars import ContextVar
 from typing import Any
 
 import aioice.ice
 import aiortc
 import aiortc.rtcrtpreceiver
-import aiortc.rtcrtpsender
 from aiortc import RTCRtpReceiver, RTCRtpSender
 from aiortc.codecs import CODECS
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.jitterbuffer import JitterBuffer
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters
+from aiortc.rtcrtpsender import RTCEncodedFrame
 
 from cmstream.core.errors import ConfigurationError
 from cmstream.transport.rtc.decoder_thread import run_decoder
-from cmstream.transport.rtc.encoders import live_encoder
+from cmstream.transport.rtc.feed import Feed
 from cmstream.transport.rtc.jitter_buffer import MarkerJitterBuffer
 
 RECEIVE_PROFILES = ("4d001f", "64001f", "640c1f")
@@ -55,35 +53,27 @@ def apply() -> None:
     patched.JitterBuffer = MarkerJitterBuffer
     patched.decoder_worker = run_decoder
     patched.RTCRtpReceiver._RTCRtpReceiver__stop_decoder = _stop_decoder
-    patched = aiortc.rtcrtpsender
-    patched.get_encoder = live_encoder
     aioice.ice.get_host_addresses = _host_addresses
     _accept_profiles()
 
 
-def use_codecs(sender: RTCRtpSender, codecs: Executor, encoded: Callable[[], None]) -> None:
-    """Let `sender` encode on `codecs`; `encoded` is called on the loop after every frame, before any of it is sent."""
-    loop = _CodecLoop(asyncio.get_running_loop(), codecs, encoded)
-    sender._RTCRtpSender__loop = loop  # type: ignore[attr-defined]  # private
+def feed_sender(sender: RTCRtpSender, feed: Feed) -> None:
+    """Let `sender` send the encoded frames of `feed`, which hears of keyframes that are asked for and of REMB."""
+
+    async def next_encoded_frame(codec: RTCRtpCodecParameters) -> RTCEncodedFrame:
+        frame = await feed.next(codec.name)
+        audio_level: Any = None
+        return RTCEncodedFrame(frame.payloads, frame.timestamp, audio_level)
+
+    patched: Any = sender
+    patched._next_encoded_frame = next_encoded_frame
+    patched._send_keyframe = feed.ask_keyframe
+    patched._RTCRtpSender__encoder = feed  # only for its `target_bitrate`
 
 
 def ignore(receiver: RTCRtpReceiver) -> None:
     """Throw away what `receiver` gets, before anything is decoded or queued."""
     receiver._enabled = False
-
-
-class _CodecLoop:
-    """Stands in for the loop where the sender asks for its default executor."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, codecs: Executor, encoded: Callable[[], None]) -> None:
-        self._loop = loop
-        self._codecs = codecs
-        self._encoded = encoded
-
-    def run_in_executor(self, executor: None, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-        future = self._loop.run_in_executor(self._codecs, function, *arguments)
-        future.add_done_callback(lambda _: self._encoded())  # callbacks run in order: this one before whoever awaits it
-        return future
 
 
 def _stop_decoder(receiver: Any) -> None:
@@ -126,14 +116,15 @@ def _check() -> None:
         "JitterBuffer.add": _takes(JitterBuffer.add, "self", "packet"),
         "JitterBuffer._remove_frame": _takes(JitterBuffer._remove_frame, "self", "sequence_number"),
         "H264Encoder._encode_frame": _takes(H264Encoder._encode_frame, "self", "frame", "force_keyframe"),
-        "RTCRtpSender.__loop": {"_RTCRtpSender__loop", "run_in_executor"} <= _names_in(RTCRtpSender),
+        "RTCRtpSender._next_encoded_frame": _takes(RTCRtpSender._next_encoded_frame, "self", "codec")
+        and {"_next_encoded_frame", "_send_keyframe", "_RTCRtpSender__encoder", "target_bitrate"} <= _names_in(RTCRtpSender),
+        "RTCEncodedFrame": _takes(RTCEncodedFrame, "payloads", "timestamp", "audio_level"),
         "RTCRtpReceiver.__stop_decoder": {"_RTCRtpReceiver__decoder_thread", "_RTCRtpReceiver__decoder_queue"} <= receiver_names
         and hasattr(RTCRtpReceiver, "_RTCRtpReceiver__stop_decoder"),
         "RTCRtpReceiver._enabled": "_enabled" in receiver_names,
         "rtcrtpreceiver.decoder_worker": _takes(_decoder_worker, "loop", "input_q", "output_q", "decode_error")
         and "decoder_worker" in receiver_names,
         "rtcrtpreceiver.JitterBuffer": hasattr(aiortc.rtcrtpreceiver, "JitterBuffer") and "JitterBuffer" in receiver_names,
-        "rtcrtpsender.get_encoder": hasattr(aiortc.rtcrtpsender, "get_encoder") and "get_encoder" in _names_in(RTCRtpSender),
         "aioice get_host_addresses": _takes(_gather_all, "use_ipv4", "use_ipv6"),
     }
     changed = [name for name, same in expected.items() if not same]

@@ -1,18 +1,15 @@
 """Encoders for live viewers: low latency, a bitrate that is kept whatever the frame rate, keyframes only when needed.
 
-An encoder belongs to one viewer; it runs on the codec pool, one frame at a time.
+An encoder is shared by viewers (`shared_encoder`); it runs on the codec pool, one frame at a time.
 """
 
 from __future__ import annotations
 
 import fractions
 from collections.abc import Iterator
-from contextvars import ContextVar
 from typing import Any
 
 import av
-from aiortc.codecs import get_encoder
-from aiortc.codecs.base import Encoder
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
@@ -25,11 +22,10 @@ LEAST_BPS = 100_000
 CHANGE = 0.1  # smaller changes of the wanted bitrate are not worth a reconfiguration
 REBUILD = 2.0  # beyond this factor the size limit of single frames no longer fits
 SMOOTHING = 0.1
+ONE_THREAD_PX = 640 * 480  # x264 makes up to this in some 3 ms on one thread
+MOST_THREADS = 2
 
 _set_vp8_bitrate: Any = vars(Vp8Encoder)["target_bitrate"].fset
-
-video_bps: ContextVar[int] = ContextVar("video_bps", default=2_500_000)
-"""The most that encoders made in this context use, in bits per second."""
 
 
 class LowLatencyH264Encoder(H264Encoder):
@@ -37,16 +33,16 @@ class LowLatencyH264Encoder(H264Encoder):
 
     codec: Any
 
-    def __init__(self) -> None:
+    def __init__(self, most_bps: int) -> None:
         super().__init__()
-        self._most_bps = self._bps = video_bps.get()
+        self._most_bps = self._bps = most_bps
         self._period_s = 1 / NOMINAL_HZ
         self._last_s: float | None = None
         self._built_bps = 0
 
     @property
     def target_bitrate(self) -> int:
-        """Bits per second: the setting, or less while the viewer's REMB says that less arrives."""
+        """Bits per second: the setting, or less while viewers take less."""
         return self._bps
 
     @target_bitrate.setter
@@ -85,9 +81,9 @@ class LowLatencyH264Encoder(H264Encoder):
 class SteadyVp8Encoder(Vp8Encoder):
     """aiortc's VP8, which starts anew with a keyframe on every change of bitrate: small changes are ignored."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bps: int) -> None:
         super().__init__()
-        self._most_bps = video_bps.get()
+        self._most_bps = most_bps
         self.target_bitrate = self._most_bps
 
     @property
@@ -103,15 +99,15 @@ class SteadyVp8Encoder(Vp8Encoder):
             _set_vp8_bitrate(self, wanted_bps)
 
 
-def live_encoder(codec: RTCRtpCodecParameters) -> Encoder:
-    """The encoder a sender gets for `codec`, in place of aiortc's `get_encoder`."""
+def live_encoder(codec: RTCRtpCodecParameters, most_bps: int) -> LowLatencyH264Encoder | SteadyVp8Encoder:
+    """The encoder for a codec that viewers are offered; never more than `most_bps`."""
     match codec.mimeType.lower():
         case "video/h264":
-            return LowLatencyH264Encoder()
+            return LowLatencyH264Encoder(most_bps)
         case "video/vp8":
-            return SteadyVp8Encoder()
-        case _:
-            return get_encoder(codec)
+            return SteadyVp8Encoder(most_bps)
+        case other:
+            raise ValueError(f"no encoder for {other}")
 
 
 def _x264(width_px: int, height_px: int, bps: int) -> Any:
@@ -133,6 +129,7 @@ def _x264(width_px: int, height_px: int, bps: int) -> Any:
         "maxrate": str(codec.bit_rate),
         "bufsize": str(round(bps * LARGEST_FRAME_S)),
     }
+    codec.thread_count = 1 if width_px * height_px <= ONE_THREAD_PX else MOST_THREADS
     codec.profile = "Baseline"
     codec.open()
     return codec

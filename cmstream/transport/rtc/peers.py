@@ -20,10 +20,12 @@ from cmstream.session.session import Session
 from cmstream.session.subscription import Subscription
 from cmstream.session.watch import Watch
 from cmstream.settings import RtcSettings
-from cmstream.transport.rtc import compat, encoders
+from cmstream.transport.rtc import compat
+from cmstream.transport.rtc.broadcast import Broadcasts
+from cmstream.transport.rtc.feed import Feed
 from cmstream.transport.rtc.offer import check_offer
 from cmstream.transport.rtc.peer import Peer, Role, prefer_send_codecs
-from cmstream.transport.rtc.tracks import Intake, StyledTrack
+from cmstream.transport.rtc.tracks import FedTrack, Intake
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class Peers:
         self._clock = clock
         self._codecs = codecs
         self._hosts = ("127.0.0.1",) if loopback_only else None
+        self._broadcasts = Broadcasts(1000 * settings.bitrate_kbps, clock, metrics, codecs, self._spawn)
         self._peers: dict[str, Peer] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -85,10 +88,11 @@ class Peers:
         self._registry.check_viewer()
         subscription = session.subscribe("whep")
         peer = self._peer(stream, "viewer")
-        self._run(peer, self._viewer_life(peer, subscription, session))
-        track = StyledTrack(subscription, self._clock)
+        feed = self._broadcasts.join(session, subscription)
+        self._run(peer, self._viewer_life(peer, subscription, feed, session))
+        track = FedTrack()
         track.on("ended", lambda: peer.end(subscription.reason or "the media ended"))
-        compat.use_codecs(peer.connection.addTrack(track), self._codecs, track.encoded)
+        compat.feed_sender(peer.connection.addTrack(track), feed)
         prefer_send_codecs(peer.connection.getTransceivers()[0])
         await self._answer(peer, offer)
         return peer
@@ -131,7 +135,6 @@ class Peers:
 
     def _peer(self, stream: str, role: Role) -> Peer:
         compat.ice_hosts.set(self._hosts)
-        encoders.video_bps.set(1000 * self._settings.bitrate_kbps)
         servers = [_ice_server(url) for url in self._settings.ice_servers]  # always explicit: None means a public STUN
         peer = Peer(RTCPeerConnection(RTCConfiguration(iceServers=servers)), stream, role)
         self._peers[peer.session_id] = peer
@@ -149,8 +152,11 @@ class Peers:
             raise Unavailable(f"the session ended while it was set up: {peer.reason}")
 
     def _run(self, peer: Peer, life: Coroutine[None, None, None]) -> None:
+        self._spawn(self._contained(peer, life), f"peer {peer.role} {peer.stream}")
+
+    def _spawn(self, coroutine: Coroutine[None, None, None], name: str) -> None:
         assert self._tasks is not None, "start() first"
-        self._tasks.create_task(self._contained(peer, life), name=f"peer {peer.role} {peer.stream}")
+        self._tasks.create_task(coroutine, name=name)
 
     async def _contained(self, peer: Peer, life: Coroutine[None, None, None]) -> None:
         """Run a peer's life to its end. Only here is a connection closed, and no fault of one peer reaches another."""
@@ -175,8 +181,8 @@ class Peers:
                 for task in running:
                     task.cancel()
 
-    async def _viewer_life(self, peer: Peer, subscription: Subscription, session: Session) -> None:
-        with subscription, session.watch() as watch:
+    async def _viewer_life(self, peer: Peer, subscription: Subscription, feed: Feed, session: Session) -> None:
+        with subscription, feed, session.watch() as watch:
             async with asyncio.TaskGroup() as tasks:
                 running = [
                     tasks.create_task(self._watchdog(peer)),

@@ -1,6 +1,6 @@
-"""Media in and out of a peer: decoded frames into a publisher, styled frames out of a subscription. Event loop only.
+"""Tracks of a peer: decoded frames into a publisher, and what stands for the styled video. Event loop only.
 
-Pixel work (colour conversion, encoding) runs on the codec pool.
+Pixel work (colour conversion) runs on the codec pool.
 """
 
 from __future__ import annotations
@@ -14,63 +14,25 @@ import av
 import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
-from cmstream.core.clock import NS_PER_S, Clock
+from cmstream.core.cells import Cells, cells_of
+from cmstream.core.clock import Clock
 from cmstream.core.frame import Rgb, check_size
 from cmstream.core.mailbox import Mailbox, MailboxClosed
 from cmstream.core.trace import Stage, Trace
 from cmstream.session.publisher import Publisher
-from cmstream.session.subscription import Subscription
 
 VIDEO_CLOCK_HZ = 90_000
 VIDEO_TIME_BASE = Fraction(1, VIDEO_CLOCK_HZ)
 
 
-class StyledTrack(MediaStreamTrack):
-    """A video track of the newest styled frames; ends with its subscription.
-
-    A frame counts as delivered when the sender asks for the next one: its packets have then been handed to the socket.
-    """
+class FedTrack(MediaStreamTrack):
+    """Stands for the styled video in the session description; the frames themselves come encoded, from a `Feed`."""
 
     kind = "video"
 
-    def __init__(self, subscription: Subscription, clock: Clock) -> None:
-        super().__init__()
-        self._subscription = subscription
-        self._clock = clock
-        self._sending: tuple[int, Trace] | None = None
-        self._origin_ns: int | None = None
-        self._last_pts = -1
-
     async def recv(self) -> av.VideoFrame:
-        """The next frame, RGB; waits for one newer than the last. Raises MediaStreamError at the end."""
-        if self._sending is not None:
-            frame_id, trace = self._sending
-            self._subscription.delivered(frame_id, trace.mark(Stage.SEND, self._clock.now_ns()))
-            self._sending = None
-        try:
-            styled = await anext(self._subscription)
-        except StopAsyncIteration:
-            self.stop()
-            raise MediaStreamError from None
-        self._sending = (styled.frame_id, styled.trace.mark(Stage.DELIVER, self._clock.now_ns()))
-        frame = av.VideoFrame.from_ndarray(styled.rgb, format="rgb24")
-        frame.pts = self._pts(styled.trace.received_ns)
-        frame.time_base = VIDEO_TIME_BASE
-        return frame
-
-    def encoded(self) -> None:
-        """The sender has encoded the frame it was given last, and begins to send it."""
-        if self._sending is not None:
-            frame_id, trace = self._sending
-            self._sending = (frame_id, trace.mark(Stage.ENCODE, self._clock.now_ns()))
-
-    def _pts(self, received_ns: int) -> int:
-        """The capture's own cadence in RTP units, strictly increasing."""
-        if self._origin_ns is None:
-            self._origin_ns = received_ns
-        pts = (received_ns - self._origin_ns) * VIDEO_CLOCK_HZ // NS_PER_S
-        self._last_pts = max(self._last_pts + 1, pts)
-        return self._last_pts
+        """Never asked by a sender that is fed. Raises MediaStreamError."""
+        raise MediaStreamError
 
 
 class Intake:
@@ -115,12 +77,13 @@ class Intake:
             except MailboxClosed:
                 return
             check_size(frame.width, frame.height)
-            rgb = await loop.run_in_executor(self._codecs, _to_rgb, frame)
+            rgb, cells = await loop.run_in_executor(self._codecs, _to_rgb, frame)
             trace = Trace(received_ns).mark(Stage.DECODE, self._clock.now_ns())
             time_base = frame.time_base or VIDEO_TIME_BASE
             exact = Fraction(time_base.numerator, time_base.denominator)
-            self._publisher.push(rgb, pts=frame.pts or 0, time_base=exact, trace=trace)
+            self._publisher.push(rgb, pts=frame.pts or 0, time_base=exact, trace=trace, cells=cells)
 
 
-def _to_rgb(frame: av.VideoFrame) -> Rgb:
-    return np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+def _to_rgb(frame: av.VideoFrame) -> tuple[Rgb, Cells]:
+    rgb: Rgb = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+    return rgb, cells_of(rgb)

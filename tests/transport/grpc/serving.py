@@ -44,6 +44,7 @@ async def serving(
     """A server on a free port; `settings` overrides sections, e.g. {"auth": {"token": "secret"}}."""
     tables = {**(settings or {})}
     tables["grpc"] = {"port": 0, **tables.get("grpc", {})}
+    tables["streams"] = {"skip_still": "off", **tables.get("streams", {})}  # frames of tests are often alike
     resolved = Settings.model_validate(tables)
     clock, metrics, engine = MonotonicClock(), Metrics(), FakeEngine(latency_ms)
     registry = Registry(resolved, clock, metrics)

@@ -223,7 +223,7 @@ async def test_a_server_that_is_still_loading_is_unavailable() -> None:
 async def test_a_fault_of_the_servers_own_is_internal_logged_and_tells_no_secrets(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(name: str) -> None:
+    def broken(name: str, budget_ms: float) -> None:
         raise RuntimeError("the secret path")
 
     async with serving() as server, dialogue(server.address) as client:
@@ -241,3 +241,29 @@ async def test_frames_of_the_largest_size_pass() -> None:
         await client.frame(0, np.zeros((1080, 1920, 3), np.uint8))
         styled = (await client.hear("frame")).frame
         assert (styled.width, styled.height) == (86, 48)
+
+
+async def test_a_stream_that_would_break_the_others_is_told_when_to_come_back() -> None:
+    async with serving(latency_ms=60) as server, dialogue(server.address) as first, dialogue(server.address) as second:
+        await first.open("first")
+        await first.frame(0, picture(0, 192, 192))
+        await first.hear("frame")
+        await second.say(StreamRequest(open=OpenStream(stream="second")))
+        error = await second.refusal()
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "the engine is full" in str(error.details())
+        reason, _, retry_s = details(error)
+        assert (reason, retry_s) == ("RESOURCE_EXHAUSTED", 15)
+        await first.frame(1, picture(1, 192, 192))
+        assert (await first.hear("frame")).frame.frame_id == 1, "who was there notices nothing"
+
+
+async def test_a_budget_of_its_own_is_opened_with_updated_and_refused_like_any_parameter() -> None:
+    async with serving() as server, dialogue(server.address) as client:
+        opened = await client.open(budget_ms=80)
+        assert opened.parameters["budget_ms"] == 80
+        await client.update(1, budget_ms=5)
+        rejected = (await client.hear("parameters_rejected")).parameters_rejected
+        assert [violation.field for violation in rejected.violations] == ["budget_ms"]
+        await client.update(2, budget_ms=500)
+        assert (await client.hear("parameters_accepted")).parameters_accepted.parameters["budget_ms"] == 500

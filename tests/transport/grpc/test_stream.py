@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from fractions import Fraction
 
 import numpy as np
@@ -69,7 +70,7 @@ async def test_the_stages_of_a_frame_over_grpc_leave_no_time_unaccounted() -> No
         traced = server.registry.get("cam").traces()["slow_frames"]["newest"]
     assert [frame["frame_id"] for frame in traced[:4]] == [0, 1, 2, 3]
     for frame in traced:
-        assert list(frame["stages_ms"]) == list(Stage)
+        assert list(frame["stages_ms"]) == [stage for stage in Stage if stage is not Stage.REPEAT]
         assert sum(frame["stages_ms"].values()) == pytest.approx(frame["age_ms"], rel=0.05)
         assert min(frame["stages_ms"][stage] for stage in ("decode", "encode", "send")) > 0
 
@@ -194,6 +195,11 @@ async def test_a_client_that_does_not_read_neither_fills_the_server_nor_loses_an
         assert frame_pb2.DROP_REASON_SLOW_SINK in reasons
 
 
+def faults(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """All but the tale of frames that are slow because nobody reads them."""
+    return [record for record in caplog.records if record.name != "cmstream.session.slow_frames"]
+
+
 async def test_a_client_that_leaves_under_a_write_is_no_fault_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
     big = picture(width_px=512, height_px=512)
     async with serving({"engine": {"size_px": 512}}) as server:
@@ -207,7 +213,7 @@ async def test_a_client_that_leaves_under_a_write_is_no_fault_of_the_server(capl
             while any(session.publisher for session in server.registry.sessions()):  # noqa: ASYNC110  # no event says so
                 await asyncio.sleep(0.02)
         assert server.metrics.registry.get_sample_value("cmstream_errors_total", {"kind": "grpc"}) in (None, 0.0)
-    assert [record.message for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+    assert [record.message for record in faults(caplog) if record.levelname in ("WARNING", "ERROR")] == []
 
 
 async def test_two_streams_at_once_keep_to_their_own() -> None:

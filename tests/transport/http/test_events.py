@@ -40,7 +40,7 @@ async def test_traces_come_once_a_second_while_frames_are_delivered_however_ofte
     last = traces[-1]
     assert (last["name"], last["window_s"]) == ("cam", 10)
     assert last["frames"] > 5
-    assert {"queue", "h2d", "infer", "d2h"} == set(last["stages_ms"])
+    assert {"queue", "h2d", "infer", "d2h"} == set(last["stages_ms"]) - {"repeat"}
     assert set(last["age_ms"]) == {"p50", "p95", "p99"}
     assert last["slow_frames"]["total"] == last["frames"], "the frames claim to have come long ago"
     assert 0 < len(last["slow_frames"]["newest"]) <= 8

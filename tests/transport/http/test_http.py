@@ -252,3 +252,45 @@ async def test_a_port_in_use_is_one_clear_error_and_nothing_stays_open() -> None
 def test_nothing_listens_beyond_loopback_without_a_token() -> None:
     with pytest.raises(ConfigurationError, match="TOKEN"):
         Server(Settings(http=HttpSettings(host="0.0.0.0")))
+
+
+async def test_a_publisher_that_would_break_the_others_is_answered_503_with_when_to_come_back() -> None:
+    async with serving(engine_ms=60) as (server, http):
+        session = server.registry.open("first")
+        with session.publish("test") as publisher, session.subscribe("test") as frames:
+            push(publisher, 0, side_px=192)
+            await anext(frames)
+            connection = client()
+            connection.addTrack(ColourTrack((10, 20, 30)))
+            offer = await offer_of(connection)
+            try:
+                async with http.post("/whip/second", headers=SDP, data=offer) as answer:
+                    problem = await answer.json()
+                    assert (answer.status, answer.content_type) == (503, "application/problem+json")
+                    assert answer.headers["Retry-After"] == "15"
+                    assert "the engine is full" in problem["detail"]
+                    assert "try again later" in problem["detail"]
+            finally:
+                await connection.close()
+        async with http.get("/metrics") as answer:
+            assert 'cmstream_refusals_total{limit="engine"} 1.0' in await answer.text()
+
+
+async def test_a_stream_tells_its_rung_its_size_what_limits_it_and_its_budget() -> None:
+    async with serving() as (server, http):
+        session = server.registry.open("cam")
+        with session.publish("test") as publisher:
+            push(publisher, 0)
+            async with http.patch("/api/v1/streams/cam", json={"budget_ms": 90}) as answer:
+                assert (await answer.json())["params"]["budget_ms"] == 90
+            async with http.get("/api/v1/streams/cam") as answer:
+                state = await answer.json()
+            assert (state["rung"], state["working_px"], state["limiting_factor"]) == (0, [32, 32], "none")
+            assert state["budget_ms"] == 90
+            async with http.patch("/api/v1/streams/cam", json={"budget_ms": 9}) as answer:
+                assert answer.status == 422
+            async with http.get("/api/v1/schema") as answer:
+                about = (await answer.json())["properties"]["budget_ms"]
+            assert (about["minimum"], about["maximum"], about["default"]) == (10, 5000, 150)
+            async with http.get("/metrics") as answer:
+                assert 'cmstream_streams_at_rung{rung="0"} 1.0' in await answer.text()

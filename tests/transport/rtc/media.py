@@ -19,8 +19,10 @@ from cmstream.core.metrics import Metrics
 from cmstream.engine.fake import FakeEngine
 from cmstream.scheduler.scheduler import Scheduler
 from cmstream.session.registry import Registry
-from cmstream.settings import RtcSettings, Settings
+from cmstream.settings import RtcSettings, Settings, StreamSettings
 from cmstream.transport.rtc.peers import Peers
+
+EVERY_FRAME = Settings(streams=StreamSettings(skip_still="off"))  # what is published here stands still
 
 
 @dataclass
@@ -32,12 +34,12 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    rtc: RtcSettings | None = None, settings: Settings | None = None, *, latency_ms: float = 0.0
+    rtc: RtcSettings | None = None, settings: Settings | None = None, engine: FakeEngine | None = None
 ) -> AsyncIterator[Stage]:
     """Peers on a registry with the fake engine; everything is closed at the end."""
     clock, metrics = MonotonicClock(), Metrics()
-    registry = Registry(settings or Settings(), clock, metrics)
-    engine = FakeEngine(latency_ms)
+    registry = Registry(settings or EVERY_FRAME, clock, metrics)
+    engine = engine or FakeEngine()
     registry.serve(engine.info, Scheduler(engine, clock, metrics))
     codecs = ThreadPoolExecutor(2)
     peers = Peers(rtc or RtcSettings(), registry, metrics, clock, codecs, loopback_only=True)
@@ -79,11 +81,11 @@ async def offer_of(connection: RTCPeerConnection) -> str:
 
 
 async def publish(
-    peers: Peers, stream: str, rgb: tuple[int, int, int], *, without_candidates: bool = False
+    peers: Peers, stream: str, rgb: tuple[int, int, int], *, without_candidates: bool = False, side_px: int = 128
 ) -> RTCPeerConnection:
     """Publish a colour; `without_candidates` makes the offer OBS-shaped."""
     connection = client()
-    connection.addTrack(ColourTrack(rgb))
+    connection.addTrack(ColourTrack(rgb, side_px))
     sdp = await offer_of(connection)
     if without_candidates:
         sdp = "\r\n".join(line for line in sdp.splitlines() if not line.startswith(("a=candidate", "a=end-of"))) + "\r\n"

@@ -46,7 +46,7 @@ class Desk:
 
 
 def encoded(count: int, *, keyframes: tuple[int, ...] = (0,)) -> list[VideoFrameData]:
-    encoder = LowLatencyH264Encoder()
+    encoder = LowLatencyH264Encoder(2_500_000)
     made = []
     for index in range(count):
         units = list(encoder._encode_frame(picture(index), index in keyframes))

@@ -12,6 +12,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from cmstream.core.errors import Conflict, InvalidOffer, NotFound, ResourceExhausted
 from cmstream.core.trace import Stage
+from cmstream.engine.fake import FakeEngine
 from cmstream.settings import RtcSettings, Settings, StreamSettings
 from tests.transport.rtc.media import ColourTrack, client, offer_of, publish, stage, watch
 
@@ -49,13 +50,17 @@ async def test_a_viewer_sees_the_styled_colours_of_what_is_published(without_can
         assert await mean_colour(frame) == pytest.approx(YELLOW, abs=12)  # the fake engine inverts
         counts = on.registry.get("cam").snapshot()
         assert counts["frames_delivered"] >= 9
-        assert list(counts["stages_ms"]) == [stage.value for stage in Stage], "every stage is marked"
+        assert list(counts["stages_ms"]) == [stage.value for stage in Stage if stage is not Stage.REPEAT], (
+            "every stage is marked"
+        )
         await publisher.close()
         await viewer.close()
 
 
 async def test_the_stages_of_a_frame_over_webrtc_leave_no_time_unaccounted() -> None:
-    async with stage(settings=Settings(streams=StreamSettings(budget_ms=10)), latency_ms=20) as on:
+    async with stage(
+        settings=Settings(streams=StreamSettings(budget_ms=10, skip_still="off")), engine=FakeEngine(latency_ms=20)
+    ) as on:
         publisher = await publish(on.peers, "cam", BLUE)
         viewer, track = await watch(on.peers, "cam")
         for _ in range(20):
@@ -63,7 +68,7 @@ async def test_the_stages_of_a_frame_over_webrtc_leave_no_time_unaccounted() -> 
         traced = on.registry.get("cam").traces()["slow_frames"]["newest"]  # beyond so small a budget every frame is slow
         assert len(traced) > 5
         for frame in traced:
-            assert list(frame["stages_ms"]) == [stage.value for stage in Stage]
+            assert list(frame["stages_ms"]) == [stage.value for stage in Stage if stage is not Stage.REPEAT]
             assert sum(frame["stages_ms"].values()) == pytest.approx(frame["age_ms"], rel=0.05)
             assert frame["stages_ms"]["infer"] >= 20
             assert frame["stages_ms"]["decode"] > 0.2, "from the first packet's arrival"
@@ -176,3 +181,21 @@ async def test_ending_an_unknown_session_says_so() -> None:
     async with stage() as on:
         with pytest.raises(NotFound):
             await on.peers.close("nonsense")
+
+
+async def test_a_viewer_sees_the_size_step_down_under_load_and_no_picture_is_broken_by_it() -> None:
+    engine = FakeEngine(ms_per_megapixel=600, buckets=(1,))  # 88 ms for a frame of full size: a turn takes twice that
+    async with stage(engine=engine) as on:
+        publisher = await publish(on.peers, "cam", BLUE, side_px=448)
+        viewer, track = await watch(on.peers, "cam")
+        sides_px: list[int] = []
+        async with asyncio.timeout(20):
+            while sides_px.count(sides_px[-1] if sides_px else 0) < 5 or len(set(sides_px)) < 2:
+                frame = await track.recv()
+                assert isinstance(frame, av.VideoFrame)
+                assert await mean_colour(frame) == pytest.approx(YELLOW, abs=18)  # the client's encoder begins coarsely
+                sides_px.append(frame.width)
+        assert sides_px == sorted(sides_px, reverse=True), "one step down, no frame of the old size after it"
+        assert set(sides_px) <= set(on.registry.get("cam").ladder_px)
+        await publisher.close()
+        await viewer.close()

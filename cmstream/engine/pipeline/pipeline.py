@@ -1,0 +1,184 @@
+"""A batch's way over the device. `launch` belongs to one thread, which never waits for the device; `finish` to another.
+
+    copy-in    upload ──▶ uploaded
+    compute               └─▶ bank rows, evaluation ──▶ computed
+    copy-out                                            └─▶ download ──▶ downloaded
+
+Batch n+1 is uploaded and batch n-1 downloaded while batch n is computed. Nothing waits for the device as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from cmstream.core.frame import Rgb
+from cmstream.core.look import Look
+from cmstream.engine.base import EngineInput, bucket_for
+from cmstream.engine.cpu import resized
+from cmstream.engine.moving_noise import MovingNoise, Places
+from cmstream.engine.noise import NoiseBank
+from cmstream.engine.pipeline.bank import Binding
+from cmstream.engine.pipeline.capture import Capturer
+from cmstream.engine.pipeline.device import Device, Stream
+from cmstream.engine.pipeline.evaluation import Evaluation
+from cmstream.engine.pipeline.flight import LOST, Finished, InFlight, Staging, unload
+from cmstream.engine.pipeline.packing import ALIGNMENT, Packing, Part, aligned
+from cmstream.engine.pipeline.slots import Slot, SlotRing
+from cmstream.engine.pipeline.workspace import Buffers, Size, Workspace
+from cmstream.engine.step import padded_size
+from cmstream.models.base import ModelSpec
+
+SPARE_SIZES = 4
+"""Working sizes that are kept beyond those that were prepared; the one not seen for longest goes."""
+CPU = torch.device("cpu")
+
+Bound: TypeAlias = tuple[int, Look, Places | None]
+
+
+class Pipeline:
+    """Three streams, three slots, a workspace for each size. `buckets` ascend."""
+
+    def __init__(self, device: Device, spec: ModelSpec, evaluation: Evaluation, buckets: tuple[int, ...]) -> None:
+        self.device = device
+        self.buckets = buckets
+        self.slots = SlotRing(device)
+        self.copy_in, self.copy_out = device.stream("copy-in"), device.stream("copy-out")
+        self.compute = device.stream("compute", urgent=True)
+        self.capturer = Capturer(device, evaluation, buckets)
+        self._spec = spec
+        self._evaluation = evaluation
+        self._noise = NoiseBank(CPU)
+        self._moving = MovingNoise(CPU)
+        self._workspaces: OrderedDict[Size, Workspace] = OrderedDict()
+        self._most = SPARE_SIZES
+
+    def __repr__(self) -> str:
+        return f"<Pipeline on {self.device!r}: {list(self._workspaces.values())}>"
+
+    def launch(self, slot: Slot, batch: Sequence[EngineInput]) -> InFlight:
+        """Give the batch to the device, in a slot that was taken. When it raises, `abandon` the slot: the batch is lost."""
+        bucket = bucket_for(self.buckets, len(batch))
+        sources = [resized(one.rgb, one.width_px, one.height_px) for one in batch]
+        workspace = self._workspace((batch[0].height_px, batch[0].width_px))
+        frames = self._frames(workspace, batch, sources)
+        packing = Packing()
+        pictures = packing.stack(sources)
+        try:
+            binding = workspace.bank.bind(frames, packing)
+            rows = packing.add(np.array([*binding.rows, *(binding.rows[-1:] * (bucket - len(batch)))], np.int64))
+            shape = (bucket, *pictures.shape[1:])
+            slot.reserve(packing.nbytes, Part(0, shape, torch.uint8).nbytes)
+            self._upload(slot, packing)
+            self._evaluate(slot, workspace, bucket, binding, Staging(pictures, rows))
+            self._download(slot, shape)
+        except BaseException:
+            workspace.bank.reset()  # what it holds may not be what its books say
+            raise
+        return InFlight(slot, workspace, shape, len(batch))
+
+    def abandon(self, slot: Slot) -> InFlight:
+        """For `finish`: the slot comes back when what was asked of the device for a lost batch is over."""
+        with suppress(RuntimeError):  # a device that is lost answers nothing, and waiting for it would fail as well
+            for stream, event in zip((self.copy_in, self.compute, self.copy_out), slot.events, strict=True):
+                stream.record(event)
+        return InFlight(slot, None, (), 0)
+
+    def finish(self, batch: InFlight) -> Finished:
+        """Wait until it is done. The slot is free again, whatever this raises."""
+        slot = batch.slot
+        try:
+            for event in slot.events:
+                event.synchronize()
+            return self._finished(batch) if batch.count else LOST
+        finally:
+            self.slots.release(slot)
+
+    def _finished(self, batch: InFlight) -> Finished:
+        slot = batch.slot
+        styled = Part(0, batch.shape, torch.uint8).of(self.device.host_read(slot.host_out))
+        pictures: Rgb = styled[: batch.count].numpy().copy()  # the slot is about to be used again
+        compute_ms, download_ms = slot.computed.elapsed_ms(slot.uploaded), slot.downloaded.elapsed_ms(slot.computed)
+        return Finished(pictures, compute_ms, download_ms)
+
+    def forget(self, stream_id: int) -> None:
+        """Free what is kept of a stream. On the thread that launches."""
+        self._moving.forget(stream_id)
+        for workspace in self._workspaces.values():
+            workspace.bank.forget(stream_id)
+
+    def release(self) -> None:
+        """Give up all that can be made again and hand the memory back. On the thread that launches, which waits."""
+        while self._workspaces:
+            self._drop()
+        self.slots.settle()
+        self.device.release_memory()
+
+    def prepare(self, size_px: Size) -> None:
+        """Make the workspace of a size, its graphs, and room in the slots for most batches. Waits; before serving."""
+        self._most = len({*self._workspaces, size_px}) + SPARE_SIZES
+        bucket, field_px = self.buckets[-1], padded_size(*size_px, self._spec.multiple_px)
+        frame, field = 3 * math.prod(size_px), aligned(4 * math.prod(field_px))
+        self.slots.reserve(bucket * (frame + field + ALIGNMENT) + 3 * field, bucket * frame)
+        self._workspace(size_px).captured.result()
+
+    def close(self) -> None:
+        """End the capturing thread. On the thread that launches, which launches no more."""
+        while self._workspaces:
+            self._drop()
+        self.capturer.close()
+
+    def _frames(self, workspace: Workspace, batch: Sequence[EngineInput], sources: Sequence[Rgb]) -> list[Bound]:
+        field_px = workspace.layout.field_px
+        places = (self._moving.places(one.stream_id, one.look, rgb, field_px) for one, rgb in zip(batch, sources, strict=True))
+        return [(one.stream_id, one.look, where) for one, where in zip(batch, places, strict=True)]
+
+    def _upload(self, slot: Slot, packing: Packing) -> None:
+        packing.write(self.device.host_write(slot.host_in))
+        self.copy_in.copy(slot.device_in, slot.host_in, packing.nbytes)
+        self.copy_in.record(slot.uploaded)
+
+    def _evaluate(self, slot: Slot, workspace: Workspace, bucket: int, binding: Binding, staging: Staging) -> None:
+        self.compute.wait(slot.uploaded)
+        self._update(self.compute, slot, workspace.buffers, binding)
+        buffers = workspace.buffers
+        self.compute.run(staging.load, [slot.device_in], [buffers.src, buffers.rows])
+        graph = workspace.graphs.get(bucket)
+        if graph is not None:
+            self.compute.replay(graph)
+        else:
+            self.compute.run(self._evaluation.plain(bucket), buffers.reads, buffers.writes)
+        self.compute.run(partial(unload, bucket), [buffers.styled], [slot.device_out])
+        self.compute.record(slot.computed)
+
+    def _update(self, stream: Stream, slot: Slot, buffers: Buffers, binding: Binding) -> None:
+        if binding.looks is not None:
+            stream.run(binding.looks.apply, [slot.device_in], [buffers.looks])
+        for update in binding.noise:
+            stream.run(update.apply, [slot.device_in], [buffers.fields, buffers.noise, buffers.scratch])
+
+    def _download(self, slot: Slot, shape: tuple[int, ...]) -> None:
+        self.copy_out.wait(slot.computed)
+        self.copy_out.copy(slot.host_out, slot.device_out, math.prod(shape))
+        self.copy_out.record(slot.downloaded)
+
+    def _workspace(self, size_px: Size) -> Workspace:
+        """Of this size; a new one serves at once, and its graphs follow."""
+        workspace = self._workspaces.pop(size_px, None)
+        if workspace is None:
+            while len(self._workspaces) >= self._most:
+                self._drop()
+            workspace = Workspace(self.device, self._spec, size_px, self.buckets[-1], self._noise)
+            workspace.captured = self.capturer.request(workspace)
+        self._workspaces[size_px] = workspace
+        return workspace
+
+    def _drop(self) -> None:
+        self._workspaces.popitem(last=False)[1].dropped = True

@@ -1,0 +1,167 @@
+"""One viewer's end of a shared encode: what its RTP sender pulls encoded frames from. Event loop only.
+
+Encoded frames build on each other, so a viewer gets either every one or none up to the next keyframe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+from aiortc.mediastreams import MediaStreamError
+
+from cmstream.core.clock import Clock
+from cmstream.core.frame import Drop, DropReason, StyledFrame
+from cmstream.core.trace import Stage, Trace
+from cmstream.session.subscription import Subscription
+from cmstream.transport.rtc.reception import Reception
+
+MAX_WAITING = 4  # encoded frames; a sender hands a frame to the socket before the next one is made
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """RTP payloads of one styled frame, shared by all viewers. `timestamp` counts 1/90000 s; `trace` ends with encode."""
+
+    frame_id: int
+    payloads: list[bytes]
+    timestamp: int
+    is_keyframe: bool
+    trace: Trace
+
+
+class Source:
+    """Where a feed gets its frames from: a shared encoder, or nothing before it has one."""
+
+    def offer(self, styled: StyledFrame) -> None:
+        """The stream has a new frame. Called by every feed; only the first call counts."""
+
+    def ask_keyframe(self) -> None:
+        """Somebody needs a keyframe."""
+
+
+class Feed:
+    """A context manager; leaving it is what `leave` hears of. `next` gives the sender what it sends.
+
+    `target_bitrate` is where aiortc's sender puts what the viewer's REMB says, as it would on an encoder of its own.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        clock: Clock,
+        start: Callable[[Feed, str], None],
+        told: Callable[[Feed], None],
+        leave: Callable[[Feed], None],
+    ) -> None:
+        self.reception = Reception(clock.now_ns())
+        self.codec_name = ""
+        self.source = Source()
+        self._subscription = subscription
+        self._clock = clock
+        self._start = start
+        self._told = told
+        self._leave = leave
+        self._waiting: deque[EncodedFrame] = deque()
+        self._ready = asyncio.Event()
+        self._needs_keyframe = True
+        self._began = False
+        self._sending: EncodedFrame | None = None
+        self._closed = False
+        subscription.on_frame = lambda styled: self.source.offer(styled)
+
+    def __repr__(self) -> str:
+        state = "waits for a keyframe" if self._needs_keyframe else f"{len(self._waiting)} waiting"
+        return f"<Feed {self.codec_name or 'not started'}, {state}, {self.reception!r}>"
+
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def target_bitrate(self) -> int:
+        """What the viewer says it receives, in bits per second; 0 while it has said nothing."""
+        return self.reception.bps or 0
+
+    @target_bitrate.setter
+    def target_bitrate(self, bps: int) -> None:
+        self.reception.estimated(bps, self._clock.now_ns())
+        self._told(self)
+
+    def ask_keyframe(self) -> None:
+        """The viewer sent a PLI or FIR."""
+        self.reception.asked(self._clock.now_ns())
+        self.source.ask_keyframe()
+        self._told(self)
+
+    async def next(self, codec_name: str) -> EncodedFrame:
+        """The next frame to send, in the negotiated codec. Raises MediaStreamError once closed.
+
+        A frame counts as delivered when the next one is asked for: its packets have then been handed to the socket.
+        """
+        if not self.codec_name and not self._closed:
+            self.codec_name = codec_name
+            self._start(self, codec_name)
+        self._count_sent()
+        if self._needs_keyframe:
+            self.source.ask_keyframe()  # not before: a viewer that stalls for good must not cost the others keyframes
+        while not self._waiting:
+            if self._closed:
+                raise MediaStreamError
+            self._ready.clear()
+            await self._ready.wait()
+        self._sending, self._began = self._waiting.popleft(), True
+        self.reception.sent(sum(map(len, self._sending.payloads)), self._clock.now_ns())
+        return self._sending
+
+    def switch(self, source: Source) -> None:
+        """Take frames from another encoder, from its next keyframe on."""
+        self.source = source
+        self._needs_keyframe = True
+        source.ask_keyframe()
+
+    def put(self, frame: EncodedFrame) -> None:
+        """Called by the encoder with every frame."""
+        if frame.is_keyframe:
+            self._needs_keyframe = False
+        if self._needs_keyframe:
+            if self._began:
+                self.drop(Drop(frame.frame_id, DropReason.SLOW_SINK))
+            return
+        if len(self._waiting) >= MAX_WAITING:
+            self._give_up(frame)
+        if not self._needs_keyframe:
+            self._waiting.append(frame)
+            self._ready.set()
+
+    def drop(self, drop: Drop) -> None:
+        """A frame that this viewer does not get."""
+        self._subscription.drop(drop)
+
+    def close(self) -> None:
+        """No more frames; wakes the sender. Closing twice is fine."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.clear()
+            self._ready.set()
+            self._subscription.on_frame = None
+            self._leave(self)
+
+    def _give_up(self, newest: EncodedFrame) -> None:
+        """The sender stalled: what waits is old. All of it goes, and the viewer goes on at a keyframe."""
+        for old in self._waiting:
+            self.drop(Drop(old.frame_id, DropReason.SLOW_SINK, newest.frame_id))
+        self._waiting.clear()
+        if not newest.is_keyframe:
+            self._needs_keyframe = True
+            self.drop(Drop(newest.frame_id, DropReason.SLOW_SINK))
+
+    def _count_sent(self) -> None:
+        if self._sending is not None:
+            self._subscription.delivered(self._sending.frame_id, self._sending.trace.mark(Stage.SEND, self._clock.now_ns()))
+            self._sending = None

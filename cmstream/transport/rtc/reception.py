@@ -1,0 +1,107 @@
+"""How well one viewer receives, and which quality it is served for that. Pure: a function of what is told and of the clock.
+
+A stream has at most two qualities, so that a poor viewer does not spoil the picture of the others, and a thousand poor
+viewers cost one more encode.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from enum import StrEnum
+
+from cmstream.core.clock import NS_PER_S
+
+POOR = 0.5  # of what most viewers take
+WORTH = 0.4  # of the bitrate that is set: where even most viewers take less, there is no good picture to protect
+RECOVERED = 0.75
+HEADROOM = 1.3  # an estimate so far above what is sent says nothing of the line: it can only grow with what comes
+SETTLING_S = 3.0  # browsers begin with a guess, and find out meanwhile
+DEMOTION_S = 3.0  # for so long a viewer must do badly before it is served less,
+PROMOTION_S = 10.0  # and for so long well before it is served more
+ASKS = 5  # keyframes a viewer may ask for in ASKS_S before it counts as one that loses packets
+ASKS_S = 10.0
+
+
+class Quality(StrEnum):
+    """What a viewer is served. A stream whose viewers do equally well, be it badly, is encoded in `FULL` alone."""
+
+    FULL = "full"
+    REDUCED = "reduced"
+
+
+class Reception:
+    """What one viewer told of its line. `bps` is None while nothing says that it has a limit."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.bps: int | None = None
+        self.quality = Quality.FULL
+        self._sent_bps = 0.0
+        self._window_ns, self._window_bits = now_ns, 0
+        self._settled_ns = now_ns + round(SETTLING_S * NS_PER_S)
+        self._contrary_since_ns: int | None = None
+        self._asked_ns: deque[int] = deque(maxlen=ASKS)
+
+    def __repr__(self) -> str:
+        return f"<Reception {self.quality}, {self.bps or '?'} bit/s, {len(self._asked_ns)} keyframes asked for>"
+
+    def estimated(self, bps: int, now_ns: int) -> None:
+        """The viewer said that `bps` reach it (REMB)."""
+        if now_ns < self._settled_ns:
+            return
+        if bps < HEADROOM * self._sent_bps:
+            self.bps = bps
+        elif self.bps is not None:
+            self.bps = max(self.bps, bps)
+
+    def sent(self, payload_bytes: int, now_ns: int) -> None:
+        """So much was sent to the viewer. The rate is taken over a second or more."""
+        self._window_bits += 8 * payload_bytes
+        elapsed_ns = now_ns - self._window_ns
+        if elapsed_ns >= NS_PER_S:
+            self._sent_bps = self._window_bits * NS_PER_S / elapsed_ns
+            self._window_ns, self._window_bits = now_ns, 0
+
+    def asked(self, now_ns: int) -> None:
+        """The viewer asked for a keyframe: something it needed did not come."""
+        self._asked_ns.append(now_ns)
+
+    def judge(self, usual_bps: int | None, now_ns: int) -> Quality:
+        """The quality to serve from now on, beside viewers who usually take `usual_bps`. It changes with hysteresis."""
+        contrary = self._recovered(usual_bps, now_ns) if self.quality is Quality.REDUCED else self._poor(usual_bps, now_ns)
+        if not contrary:
+            self._contrary_since_ns = None
+            return self.quality
+        if self._contrary_since_ns is None:
+            self._contrary_since_ns = now_ns
+        patience_s = PROMOTION_S if self.quality is Quality.REDUCED else DEMOTION_S
+        if now_ns - self._contrary_since_ns >= patience_s * NS_PER_S:
+            self.quality = Quality.FULL if self.quality is Quality.REDUCED else Quality.REDUCED
+            self._contrary_since_ns = None
+        return self.quality
+
+    def _poor(self, usual_bps: int | None, now_ns: int) -> bool:
+        return self._loses(now_ns) or (self.bps is not None and usual_bps is not None and self.bps < POOR * usual_bps)
+
+    def _recovered(self, usual_bps: int | None, now_ns: int) -> bool:
+        fast = self.bps is None or usual_bps is None or self.bps > RECOVERED * usual_bps
+        return fast and not self._loses(now_ns)
+
+    def _loses(self, now_ns: int) -> bool:
+        return len(self._asked_ns) == ASKS and now_ns - self._asked_ns[0] < ASKS_S * NS_PER_S
+
+
+def usual_bps(receptions: Iterable[Reception], most_bps: int) -> int | None:
+    """What most viewers take: the upper quartile, at most `most_bps`. None when all do badly, and for nobody."""
+    limits = sorted(_limit_bps(reception, most_bps) for reception in receptions)
+    usual = limits[3 * len(limits) // 4] if limits else 0
+    return usual if usual >= WORTH * most_bps else None
+
+
+def shared_bps(receptions: Iterable[Reception], most_bps: int) -> int:
+    """What all of these take: their minimum, at most `most_bps`."""
+    return min((_limit_bps(reception, most_bps) for reception in receptions), default=most_bps)
+
+
+def _limit_bps(reception: Reception, most_bps: int) -> int:
+    return most_bps if reception.bps is None else min(reception.bps, most_bps)

@@ -1,0 +1,103 @@
+"""Which quality a viewer is served: never at once, never for a guess, and never more than two."""
+
+from __future__ import annotations
+
+import pytest
+
+from cmstream.core.clock import NS_PER_S
+from cmstream.transport.rtc.reception import ASKS, Quality, Reception, shared_bps, usual_bps
+
+MOST_BPS = 2_500_000
+
+
+def sent(reception: Reception, bps: int, second: float) -> None:
+    """So much, in the second before."""
+    reception.sent(0, at(second - 1))
+    reception.sent(bps // 8, at(second))
+
+
+def received(bps: int | None) -> Reception:
+    reception = Reception(0)
+    if bps is not None:
+        sent(reception, MOST_BPS, 5)
+        reception.estimated(bps, at(5))
+    return reception
+
+
+def at(seconds: float) -> int:
+    return round(seconds * NS_PER_S)
+
+
+def test_what_a_viewer_guesses_at_the_start_is_not_believed() -> None:
+    reception = Reception(0)
+    reception.estimated(300_000, at(1))
+    assert reception.bps is None
+    sent(reception, MOST_BPS, 4)
+    reception.estimated(900_000, at(4))
+    assert reception.bps == 900_000
+
+
+def test_an_estimate_that_only_lags_behind_a_quiet_picture_is_no_limit() -> None:
+    reception = Reception(0)
+    sent(reception, 50_000, 5)
+    reception.estimated(80_000, at(5))
+    assert reception.bps is None
+
+
+def test_a_limit_that_was_found_outlasts_a_quiet_picture_and_rises_with_what_is_received() -> None:
+    reception = received(900_000)
+    sent(reception, 100_000, 7)
+    reception.estimated(300_000, at(7))
+    assert reception.bps == 900_000
+    sent(reception, 900_000, 9)
+    reception.estimated(1_300_000, at(9))
+    assert reception.bps == 1_300_000
+
+
+def test_a_poor_viewer_is_served_less_after_a_while_and_more_when_it_has_recovered_for_longer() -> None:
+    reception = received(500_000)
+    assert reception.judge(2_000_000, at(10)) is Quality.FULL
+    assert reception.judge(2_000_000, at(12.9)) is Quality.FULL
+    assert reception.judge(2_000_000, at(13)) is Quality.REDUCED
+    reception.estimated(1_800_000, at(14))
+    assert reception.judge(2_000_000, at(14)) is Quality.REDUCED
+    assert reception.judge(2_000_000, at(23.9)) is Quality.REDUCED
+    assert reception.judge(2_000_000, at(24)) is Quality.FULL
+
+
+def test_a_short_dip_changes_nothing() -> None:
+    reception = received(500_000)
+    reception.judge(2_000_000, at(10))
+    reception.estimated(1_500_000, at(12))
+    reception.judge(2_000_000, at(12))
+    reception.estimated(500_000, at(12.5))
+    assert reception.judge(2_000_000, at(14)) is Quality.FULL
+
+
+@pytest.mark.parametrize(("asks", "quality"), [(ASKS - 1, Quality.FULL), (ASKS, Quality.REDUCED)])
+def test_a_viewer_that_keeps_asking_for_keyframes_disturbs_only_the_other_poor_ones(asks: int, quality: Quality) -> None:
+    reception = received(None)
+    for second in range(asks):
+        reception.asked(at(10 + second))
+    reception.judge(None, at(15))
+    assert reception.judge(None, at(18)) is quality
+
+
+@pytest.mark.parametrize("worst", [60_000, 400_000])
+def test_viewers_who_all_do_badly_share_one_quality(worst: int) -> None:
+    everybody = [received(400_000) for _ in range(19)] + [received(worst)]
+    usual = usual_bps(everybody, MOST_BPS)
+    assert usual is None
+    assert {reception.judge(usual, at(second)) for second in (10, 20, 30) for reception in everybody} == {Quality.FULL}
+
+
+def test_what_is_usual_is_neither_spoiled_by_some_poor_viewers_nor_above_the_setting() -> None:
+    assert usual_bps([received(200_000)] * 5 + [received(2_000_000)] * 15, MOST_BPS) == 2_000_000
+    assert usual_bps([received(200_000), received(9_000_000)], MOST_BPS) == MOST_BPS
+    assert usual_bps([received(200_000), received(None)], MOST_BPS) == MOST_BPS
+    assert usual_bps([], MOST_BPS) is None
+
+
+def test_one_encode_takes_what_the_poorest_of_its_viewers_takes() -> None:
+    assert shared_bps([received(None), received(1_200_000), received(900_000)], MOST_BPS) == 900_000
+    assert shared_bps([received(None)], MOST_BPS) == MOST_BPS
