@@ -298,3 +298,13 @@ def test_importing_the_client_loads_neither_torch_nor_opencv_nor_any_part_of_the
     assert not heavy & set(loaded)
     ours = {name.split(".")[1] for name in loaded if name.startswith("cmstream.")}
     assert ours == {"client", "wire", "core", "v1"}
+
+
+async def test_a_result_that_repeats_another_says_so() -> None:
+    async with serving({"streams": {"skip_still": "auto"}}) as server, Client(server.address) as client:
+        async with client.stream() as stream:
+            repeats = []
+            for _ in range(3):
+                await stream.send(picture())
+                repeats.append((await anext(stream)).repeat_of)
+    assert repeats == [None, 0, 0]

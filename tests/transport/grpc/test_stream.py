@@ -272,3 +272,27 @@ async def test_answers_come_in_the_order_of_what_was_asked() -> None:
         heard: list[StreamResponse] = [await client.hear("parameters_accepted") for _ in range(5)]
         assert [response.parameters_accepted.request_id for response in heard] == list(range(5))
         assert [json_of(r.parameters_accepted.parameters)["seed"] for r in heard] == list(range(5))
+
+
+async def test_a_still_picture_comes_again_under_its_own_id_and_pts_and_says_whose_picture_it_is() -> None:
+    async with serving({"streams": {"skip_still": "auto"}}) as server, dialogue(server.address) as client:
+        wanted = OpenStream(stream="cam", result_format=frame_pb2.PIXEL_FORMAT_JPEG)
+        await client.say(StreamRequest(open=wanted))
+        await client.hear("opened")
+        results = []
+        for frame_id in (3, 5, 8):
+            await client.frame(frame_id, picture(), pts=90 * frame_id)
+            results.append((await client.hear("frame")).frame)
+        await client.frame(9, picture(1))
+        moved = (await client.hear("frame")).frame
+    assert [(result.frame_id, result.pts) for result in results] == [(3, 270), (5, 450), (8, 720)]
+    assert [result.HasField("repeat_of") for result in results] == [False, True, True]
+    assert [result.repeat_of for result in results[1:]] == [3, 3]
+    assert len({result.data for result in results}) == 1
+    for result in results[1:]:
+        timings = {timing.stage: timing.duration_us for timing in result.stage_timings}
+        assert frame_pb2.STAGE_REPEAT in timings
+        assert frame_pb2.STAGE_INFER not in timings
+        assert sum(timings.values()) == result.total_us
+    assert not moved.HasField("repeat_of")
+    assert server.engine.batch_sizes == [1, 1]
