@@ -19,7 +19,7 @@ SURPLUS: Mapping[str, float] = MappingProxyType(
     {
         "oil": 1.0,
         "watercolour": 1.0,
-        "ink": 1.5,
+        "ink": 1.28,
         "pencil": 1.12,
         "pointillism": 1.03,
         "comic": 1.32,
