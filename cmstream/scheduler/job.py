@@ -14,6 +14,7 @@ from cmstream.core.frame import Frame, Rgb
 from cmstream.core.look import Look
 from cmstream.core.params import Params
 from cmstream.engine.base import EngineOutput
+from cmstream.scheduler.attention import Attention
 from cmstream.scheduler.stillness import Shown
 
 
@@ -81,6 +82,7 @@ class Lane:
     __slots__ = (
         "_answer",
         "_shown",
+        "attention",
         "budget_ns",
         "closed",
         "done",
@@ -110,6 +112,7 @@ class Lane:
         self.served_ns = 0  # when a job was last taken for the engine
         self.missed = False  # whether the job before was dropped for being late
         self.closed = False
+        self.attention = Attention()
         self._shown: Shown | None = None
         self._answer: Rgb | None = None  # to what `_shown` says, once it is known
 
@@ -143,8 +146,15 @@ class Lane:
             self.waiting_since_ns = now_ns
         self.placed_ns = now_ns
         self.job = replace(job, since_ns=self.waiting_since_ns)
-        self.held = self._shown is not None and self._shown.covers(job.shown(now_ns), now_ns)
+        self.held = self._covered(job.shown(now_ns), now_ns)
         return displaced
+
+    def _covered(self, shown: Shown | None, now_ns: int) -> bool:
+        if self._shown is None or shown is None or self._shown.alike != shown.alike:
+            return False
+        covered = self._shown.covers(shown, now_ns)
+        self.attention.compared(covered)
+        return covered
 
     def take(self) -> Job:
         """Remove and return the waiting job; there must be one."""

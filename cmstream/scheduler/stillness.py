@@ -33,9 +33,9 @@ class Shown:
     alike: tuple[Any, ...]
     since_ns: int
 
-    def covers(self, newer: Shown | None, now_ns: int) -> bool:
+    def covers(self, newer: Shown, now_ns: int) -> bool:
         """Whether the result of this frame will do for `newer`."""
-        if newer is None or newer.alike != self.alike or now_ns - self.since_ns >= REFRESH_NS:
+        if newer.alike != self.alike or now_ns - self.since_ns >= REFRESH_NS:
             return False
         return is_still(self.cells, newer.cells)
 

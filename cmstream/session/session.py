@@ -242,7 +242,7 @@ class Session:
         assert self._source_px is not None
         if self.params.extra.get(SKIP_STILL) != AUTO:
             cells = None
-        elif cells is None:
+        elif cells is None and self._lane.attention.due():
             cells = cells_of(frame.rgb)
         self._adapt()
         width_px, height_px = self._ladder.working_px(self._source_px)

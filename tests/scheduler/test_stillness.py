@@ -138,4 +138,3 @@ def test_another_look_or_size_is_never_the_same_and_a_still_picture_is_styled_an
     assert first.covers(shown(cells, 1), NS_PER_S + REFRESH_NS - 1)
     assert not first.covers(shown(cells, 1), NS_PER_S + REFRESH_NS)
     assert not first.covers(shown(cells, 1, alike="another look"), NS_PER_S)
-    assert not first.covers(None, NS_PER_S)
