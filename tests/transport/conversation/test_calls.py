@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -19,7 +20,7 @@ class Waiting(Exchange):
         async def write(_: object) -> None:
             raise AssertionError("a call that has not opened says nothing")
 
-        super().__init__(cast("Any", None), cast("Any", None), write, transport="test")
+        super().__init__(cast("Any", SimpleNamespace(stall_timeout_s=30.0)), cast("Any", None), write, transport="test")
         self.grace_ms: int | None = None
 
     def drain(self, grace_ms: int) -> None:
