@@ -11,7 +11,7 @@ import pytest
 
 from cmstream.core.trace import Trace
 from cmstream.server import Server
-from cmstream.settings import EngineSettings, GrpcSettings, HttpSettings, Settings
+from cmstream.settings import EngineSettings, GrpcSettings, HttpSettings, Settings, StreamSettings
 
 LOOKS: dict[str, dict[str, Any]] = {"left": {"seed": 1, "strength": 0.6}, "right": {"seed": 2, "strength": 1.0}}
 
@@ -20,7 +20,10 @@ LOOKS: dict[str, dict[str, Any]] = {"left": {"seed": 1, "strength": 0.6}, "right
 async def test_streams_with_their_own_seed_and_strength_do_not_touch_each_other() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (6, 96, 128, 3), np.uint8)
     settings = Settings(
-        http=HttpSettings(port=0), grpc=GrpcSettings(port=0), engine=EngineSettings(device="cpu", dtype="float32", size_px=96)
+        http=HttpSettings(port=0),
+        grpc=GrpcSettings(port=0),
+        engine=EngineSettings(device="cpu", dtype="float32", size_px=96),
+        streams=StreamSettings(budget_ms=5000),  # however busy the machine, no stream is refused and no frame late
     )
 
     async def paint(server: Server, name: str) -> list[bytes]:
