@@ -29,7 +29,7 @@ from cmstream.engine.circumstances import circumstances
 from cmstream.engine.moving_noise import MovingNoise
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.openvino_runner import OpenVinoRunner
-from cmstream.engine.rehearsal import rehearsal
+from cmstream.engine.rehearsal import rehearsal, still
 from cmstream.engine.runner import Runner
 from cmstream.engine.step import padded_size
 from cmstream.models.base import Model
@@ -126,8 +126,8 @@ class CpuEngine:
         if isinstance(chosen, OpenVinoRunner):
             # OpenVINO has threads of its own; PyTorch's would spin beside them after every small tensor.
             torch.set_num_threads(1)
-        for width_px, height_px in sizes_px:
-            for src, look in rehearsal(self._model.spec, (width_px, height_px)):
+        for play, (width_px, height_px) in zip((rehearsal, *[still] * len(sizes_px)), sizes_px, strict=False):
+            for src, look in play(self._model.spec, (width_px, height_px)):
                 self._style(chosen, EngineInput(NOBODY, src, look, width_px, height_px), src)
         chosen.forget(NOBODY)
         self._moving.forget(NOBODY)

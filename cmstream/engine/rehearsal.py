@@ -18,12 +18,18 @@ STILL = 3
 STEP_PX = 3
 
 
+def still(spec: ModelSpec, size_px: tuple[int, int]) -> Iterator[tuple[Rgb, Look]]:
+    """Of `size_px` (width, height): all that is new with a size."""
+    rest = replace(look_of(default_params(spec.parameters)), noise_motion=FIXED)
+    for _ in range(STILL):
+        yield scene(size_px), rest
+
+
 def rehearsal(spec: ModelSpec, size_px: tuple[int, int]) -> Iterator[tuple[Rgb, Look]]:
-    """Of `size_px` (width, height): noise at rest, a part of the strength, two styles and seeds mixed, then all that moves."""
+    """After `still`, all that is new with a process: a part of the strength, two styles and seeds mixed, then what moves."""
+    yield from still(spec, size_px)
     default = look_of(default_params(spec.parameters))
     picture, rest = scene(size_px), replace(default, noise_motion=FIXED)
-    for _ in range(STILL):
-        yield picture, rest
     yield picture, replace(rest, strength=0.5)
     styles = tuple((name, 1 / 2) for name in spec.styles[:2]) if len(spec.styles) > 1 else rest.style
     yield picture, replace(rest, style=styles, seeds=((0, 0.6), (1, 0.8)))

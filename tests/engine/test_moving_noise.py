@@ -14,6 +14,7 @@ import torch
 
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
+from cmstream.core.memory import keep_freed_memory
 from cmstream.core.params import FIXED, FOLLOW
 from cmstream.engine.base import EngineInput
 from cmstream.engine.cpu import CpuEngine
@@ -150,21 +151,30 @@ def test_nothing_is_kept_of_a_stream_that_was_forgotten_even_after_the_engine_cl
     engine.forget(1)
 
 
+MOTIONS = {
+    "a pan": camera(40, pan_px=1.5),
+    "a slow zoom": camera(40, zoom=0.003),
+    "an object of its own motion": object_before_a_wall(30, step_px=(3, 2)),
+}
+
+
 @pytest.mark.benchmark
 @pytest.mark.timeout(300)
-def test_following_costs_at_most_15_per_cent_of_a_frame(capsys: pytest.CaptureFixture[str]) -> None:
-    """At 384², the embedded model; the CPU time of a panning camera, where every frame moves every value."""
-    engine = CpuEngine(load("painter"), warm_up_px=((384, 384),))
-    frames = [np.ascontiguousarray(np.kron(frame, np.ones((2, 2, 1), np.uint8))) for frame in camera(40, pan_px=1.5)]
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_following_costs_at_most_15_per_cent_of_a_frame(motion: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """At 384² on one thread, the embedded model, in processor time; noise at rest is laid out once, as it is in a server."""
+    keep_freed_memory()
+    engine = CpuEngine(load("painter"), threads=1, warm_up_px=((384, 384),))
+    frames = [np.ascontiguousarray(np.kron(frame, np.ones((2, 2, 1), np.uint8))) for frame in MOTIONS[motion]]
     took_ms: dict[str, list[float]] = {FIXED: [], FOLLOW: []}
     for frame in frames * 3:
         for stream_id, look in enumerate((RESTING, FOLLOWING)):
-            start_ns = time.perf_counter_ns()
+            start = time.process_time()
             painted(engine, [frame], look, stream_id)
-            took_ms[look.noise_motion].append((time.perf_counter_ns() - start_ns) / 1e6)
+            took_ms[look.noise_motion].append(1000 * (time.process_time() - start))
     engine.close()
     fixed_ms, follow_ms = (statistics.median(took_ms[motion]) for motion in (FIXED, FOLLOW))
     share = 1 - fixed_ms / follow_ms
     with capsys.disabled():
-        sys.stdout.write(f"\nfollowing: {follow_ms - fixed_ms:.1f} ms of {follow_ms:.1f} ms a frame, {share:.1%}\n")
+        sys.stdout.write(f"\n{motion}: {follow_ms - fixed_ms:.1f} ms of {follow_ms:.1f} ms a frame, {share:.1%}\n")
     assert share <= 0.15
