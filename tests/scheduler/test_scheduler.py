@@ -34,7 +34,7 @@ def lanes(scheduler: Scheduler, count: int, outcomes: Outcomes) -> list[Lane]:
         outcomes.append((stream_id, job.frame.frame_id, outcome))
 
     return [
-        scheduler.open_lane(i, 100, lambda job, outcome, i=i: done(i, job, outcome), lambda job: None)  # type: ignore[misc]
+        scheduler.open_lane(i, 5000, lambda job, outcome, i=i: done(i, job, outcome), lambda job: None)  # type: ignore[misc]
         for i in range(count)
     ]
 
