@@ -44,7 +44,8 @@ class Running:
 def on_loopback(settings: Settings, side_px: int) -> Settings:
     """The same server on free ports of this machine, styling at the size it is sent, without a token.
 
-    The budget is one that nothing measured here comes near: what is measured is a frame of one size, and every stream.
+    The budget is one that nothing measured here comes near: what is measured is a frame of one size, and every stream. Every frame
+    is styled, also one that is like the last.
     """
     return settings.model_copy(
         update={
@@ -52,7 +53,7 @@ def on_loopback(settings: Settings, side_px: int) -> Settings:
             "grpc": GrpcSettings(port=0),
             "auth": AuthSettings(),
             "log_level": "WARNING",
-            "streams": settings.streams.model_copy(update={"budget_ms": AMPLE_MS}),
+            "streams": settings.streams.model_copy(update={"budget_ms": AMPLE_MS, "skip_still": "off"}),
             "engine": settings.engine.model_copy(update={"size_px": side_px}),
         }
     )

@@ -23,7 +23,7 @@ from cmstream.core.trace import Trace
 from cmstream.engine.fake import FakeEngine
 from cmstream.server import Server
 from cmstream.session.session import Session
-from cmstream.settings import GrpcSettings, HttpSettings, Settings
+from cmstream.settings import GrpcSettings, HttpSettings, Settings, StreamSettings
 
 ENGINE_MS = 30  # for a frame: 33 frames a second
 PICTURE_PX = 512
@@ -109,7 +109,8 @@ class Overload:
 
     async def run(self) -> Overload:
         """Overload a server, and wait for what is in flight."""
-        settings = Settings(http=HttpSettings(port=0), grpc=GrpcSettings(port=0))
+        streams = StreamSettings(skip_still="off")  # the same picture again and again would cost the engine nothing
+        settings = Settings(http=HttpSettings(port=0), grpc=GrpcSettings(port=0), streams=streams)
         engine = FakeEngine(latency_ms=ENGINE_MS, buckets=(1,))
         async with Server(settings, engine=engine) as server:
             start_ns = server.clock.now_ns()
