@@ -44,8 +44,8 @@ class Running:
 def on_loopback(settings: Settings, side_px: int) -> Settings:
     """The same server on free ports of this machine, styling at the size it is sent, without a token.
 
-    The budget is one that nothing measured here comes near: what is measured is a frame of one size, and every stream. Every frame
-    is styled, also one that is like the last.
+    The budget is one that nothing measured here comes near: what is measured is a frame of one size, and every stream. Every
+    frame is styled, also one that is like the last.
     """
     return settings.model_copy(
         update={
