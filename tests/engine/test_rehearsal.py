@@ -61,13 +61,17 @@ def first_frames(rgb: Rgb) -> list[tuple[Rgb, Look]]:
 def test_the_first_ten_frames_of_a_usual_shape_take_less_than_three_times_the_usual(
     engine: CpuEngine, size_px: tuple[int, int]
 ) -> None:
-    """In processor time, which what else runs here does not lengthen. Not warmed up, the first take 5 to 60 times as long."""
+    """In processor time, which what else runs here does not lengthen. Not warmed up, OpenVINO takes ten times as long."""
 
     def took_ms(stream_id: int, rgb: Rgb, look: Look) -> float:
         start = time.process_time()
         engine.submit([EngineInput(stream_id, rgb, look, *size_px)]).result(30)
         return 1000 * (time.process_time() - start)
 
-    first = [took_ms(size_px[0], rgb, look) for rgb, look in first_frames(scene(size_px))]
-    usual = statistics.median(took_ms(size_px[0], scene(size_px), OIL) for _ in range(10))
-    assert max(first) < 3 * usual, [round(each / usual, 2) for each in first]
+    first: list[float] = []
+    usual: list[float] = []
+    for rgb, look in first_frames(scene(size_px)):
+        first.append(took_ms(size_px[0], rgb, look))
+        usual.extend(took_ms(-size_px[0], scene(size_px), OIL) for _ in range(2))  # between them: a busy moment meets both
+    usual_ms = statistics.median(usual)
+    assert max(first) < 3 * usual_ms, [round(each / usual_ms, 2) for each in first]
