@@ -86,14 +86,14 @@ async def test_a_greedy_publisher_does_not_degrade_the_others() -> None:
             cameras = [world.camera(10) for _ in range(2)]
             if greedy_hz:
                 world.camera(greedy_hz, budget_ms=budget_ms)
-            await world.run(60)
+            await world.run(20)
             return cameras
 
     alone = await others(0)
     for budget_ms in (None, 10):
         beside = await others(150, budget_ms)  # three times what the whole engine can do
         for before, now in zip(alone, beside, strict=True):
-            assert now.fps(5000, 60_000) == pytest.approx(before.fps(5000, 60_000), rel=0.02)
+            assert now.fps(5000, 20_000) == pytest.approx(before.fps(5000, 20_000), rel=0.02)
             assert now.rungs == [0]
             assert now.age_p95_ms(5000) <= before.age_p95_ms(5000) + 2 * 20, "two frames of others may run before its own"
             assert not now.drops
