@@ -63,4 +63,4 @@ def test_how_long_it_takes(size_px: tuple[int, int], capsys: pytest.CaptureFixtu
         took_ms.append((clock.now_ns() - began_ns) / NS_PER_MS)
     with capsys.disabled():
         sys.stdout.write(f"\ncells of {width_px}×{height_px}: {percentiles(took_ms)}\n")
-    assert min(took_ms) < 0.2 * max(1.0, width_px * height_px / (1280 * 720))
+    assert min(took_ms) < 0.3 * max(1.0, width_px * height_px / (1280 * 720))
