@@ -60,7 +60,7 @@ async def published() -> AsyncIterator[Server]:
         http=HttpSettings(port=0),
         grpc=GrpcSettings(port=0),
         rtc=RtcSettings(connect_timeout_s=TIMEOUT_S, idle_timeout_s=TIMEOUT_S, max_peers=256),
-        streams=StreamSettings(max_streams=256, max_viewers=256, linger_s=0.2),
+        streams=StreamSettings(max_streams=256, max_viewers=256, linger_s=0.2, budget_ms=5000, adapt=False),
     )
 
     async def push(server: Server) -> None:
