@@ -18,6 +18,7 @@ function blockUdp() {
 const delivered = () => metric(base, "cmstream_frames_delivered_total");
 
 await report(async (page) => {
+  page.setDefaultTimeout(40_000); // the page gives WebRTC seven seconds first
   await page.addInitScript(blockUdp);
   await page.goto(base);
   await page.waitForSelector("[data-parameter=strength]");
@@ -30,6 +31,7 @@ await report(async (page) => {
   const state = await (await fetch(`${base}/api/v1/streams/${stream}`)).json();
   await page.waitForFunction(() => Number(document.querySelector("#stat-frames").textContent) > 5);
   const view = await page.context().newPage();
+  view.setDefaultTimeout(40_000);
   await view.addInitScript(blockUdp);
   await view.goto(`${base}/view/${stream}?debug`);
   const viewed_ms = await untilPainted(view);
