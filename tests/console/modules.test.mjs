@@ -14,6 +14,7 @@ const { Backoff, Keeper } = await import("../../clients/browser/js/retry.js");
 const { STAGES, endToEnd_ms, stagesOf } = await import("../../clients/browser/js/stages.js");
 const { LatencyMeter } = await import("../../clients/browser/js/latency-meter.js");
 const watermark = await import("../../clients/browser/js/watermark.js");
+const { frameRequest, heard, openRequest } = await import("../../clients/browser/js/messages.js");
 const { viewUrl } = await import("../../clients/browser/js/address.js");
 
 const nothingMeasured = { encode_ms: null, rtt_ms: null, buffer_ms: null, decode_ms: null, fps_shown: null, frames_decoded: 0, kbps: null };
@@ -193,4 +194,23 @@ test("the meter gives percentiles of the last frames and counts those it could n
   assert.deepEqual(meter.summary(), { p50_ms: 7, p95_ms: 7, read: 1 });
   meter.clear();
   assert.equal(meter.summary(), null);
+});
+
+const hex = (/** @type {Uint8Array} */ bytes) => Buffer.from(bytes).toString("hex");
+
+test("requests are what protobuf makes of them", () => {
+  assert.equal(hex(openRequest(85)), "0a0418022055");
+  assert.equal(hex(frameRequest(300, new Uint8Array([0xff, 0xd8]))), "120908ac0210022a02ffd8");
+  assert.equal(hex(frameRequest(2 ** 40, new Uint8Array())).slice(4, 18), "08808080808020");
+});
+
+test("responses are read, and what a page does not need is passed over", () => {
+  const response = (/** @type {string} */ text) => heard(new Uint8Array(Buffer.from(text, "hex")));
+  assert.deepEqual(response("0a0d0a0363616d180722040802100a"), { opened: { nextFrameId: 7, window: 2 } });
+  const { frame } = response("120b080510021880012a02ffd8");
+  assert.equal(frame?.frameId, 5);
+  assert.equal(hex(frame?.jpeg ?? new Uint8Array()), "ffd8");
+  assert.deepEqual(response("2a0408091001"), { dropped: 9 });
+  assert.deepEqual(response("320308f403"), {});
+  assert.throws(() => response("12ff"), RangeError);
 });

@@ -83,6 +83,18 @@ def test_a_camera_comes_back_painted_within_five_seconds_of_pressing_start(addre
     assert (seen["publisher_after_stop"], seen["viewers_after_stop"]) == (None, 0), "Stop hangs up both sessions"
 
 
+def test_where_udp_is_blocked_console_and_view_page_go_over_to_websocket_and_say_so(address: str) -> None:
+    seen = drive("blocked.mjs", address, timeout_s=90)
+    tell("console without UDP", seen, "painted_ms", "viewed_ms", "fps", "status")
+    assert seen["errors"] == []
+    assert seen["publisher"] == "websocket"
+    assert seen["status"] == "Live over WebSocket, as UDP is blocked here"
+    assert "over WebSocket" in seen["said"]
+    assert seen["fps"] >= 3, "frames advance"
+    assert seen["difference"] > 3, "what comes back is painted, not the source"
+    assert (seen["publisher_after_stop"], seen["viewers_after_stop"]) == (None, 0), "Stop hangs up"
+
+
 def test_the_controls_change_the_stream_and_the_picture(address: str, photograph: Path) -> None:
     seen = drive("controls.mjs", address, str(photograph))
     assert seen["full"]["params"]["strength"] == 1

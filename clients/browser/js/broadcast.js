@@ -4,8 +4,9 @@
  */
 
 import { whepUrl, whipUrl } from "./address.js";
-import { Problem } from "./problem.js";
+import { NO_MEDIA, Problem } from "./problem.js";
 import { Keeper } from "./retry.js";
+import { SocketCall } from "./socket.js";
 import { PeerMeter } from "./stats.js";
 import { play } from "./whep.js";
 import { publish } from "./whip.js";
@@ -17,6 +18,7 @@ import { publish } from "./whip.js";
  * @property {() => void} onTrying connecting, or again
  * @property {() => void} onUp the source arrives at the server
  * @property {(error: unknown, retryMs: number) => void} onDown tried again after `retryMs`
+ * @property {() => void} onFallback no UDP passes: from now on the video travels over a WebSocket
  * @property {(error: Problem) => void} onRefused a token is asked for; nothing is tried again
  * @property {(state: StreamState) => void} onState
  */
@@ -27,8 +29,10 @@ const SILENCES = 2;
 export class Broadcast {
   #events;
   #meter = new PeerMeter();
+  /** @type {Keeper<import("./peer.js").Peer | SocketCall>} */
   #publisher;
   #track;
+  #overSocket = false;
   #follower = new AbortController();
   /** @type {Keeper<import("./peer.js").Peer> | null} */
   #viewer = null;
@@ -45,14 +49,15 @@ export class Broadcast {
     this.#events = events;
     this.#track = track;
     this.stream = stream;
-    this.#publisher = new Keeper((signal) => publish(whipUrl(stream), api.token, this.#track, signal), {
+    this.#publisher = new Keeper((signal) => this.#connect(api, video, signal), {
       trying: events.onTrying,
       up: () => {
-        this.#viewer ??= this.#view(api, video);
+        if (!this.#overSocket) this.#viewer ??= this.#view(api, video); // a WebSocket brings the results itself
         this.#follow(api);
         events.onUp();
       },
       down: (error, retryMs) => {
+        if (this.#fallBack(error)) return;
         this.#follower.abort();
         this.#state = null;
         events.onDown(error, retryMs);
@@ -68,14 +73,17 @@ export class Broadcast {
 
   /** What the browser measured since it was last asked. */
   measure() {
-    return this.#meter.read(this.#publisher.kept?.pc, this.#viewer?.kept?.pc);
+    const kept = this.#publisher.kept;
+    return kept instanceof SocketCall ? kept.measure() : this.#meter.read(kept?.pc, this.#viewer?.kept?.pc);
   }
 
   /** Publishes another track of the same size from now on, on the same connection. @param {MediaStreamTrack} track */
   async send(track) {
     this.#track = track;
     track.contentHint = "motion";
-    const [sender] = this.#publisher.kept?.pc.getSenders() ?? [];
+    const kept = this.#publisher.kept;
+    if (kept instanceof SocketCall) return kept.publish(track);
+    const [sender] = kept?.pc.getSenders() ?? [];
     await sender?.replaceTrack(track);
   }
 
@@ -87,12 +95,31 @@ export class Broadcast {
     this.#publisher.close();
   }
 
+  /** @param {import("./api.js").Api} api @param {HTMLVideoElement} video @param {AbortSignal} signal @returns {Promise<import("./peer.js").Peer | SocketCall>} */
+  #connect(api, video, signal) {
+    if (this.#overSocket) return SocketCall.connect(this.stream, api.token, video, this.#track, signal);
+    return publish(whipUrl(this.stream), api.token, this.#track, signal);
+  }
+
+  /** Whether the error is that nothing passes but TCP, of which this is the first sign. @param {unknown} error */
+  #fallBack(error) {
+    if (this.#overSocket || !(error instanceof Problem) || error.status !== NO_MEDIA) return false;
+    this.#overSocket = true;
+    this.#viewer?.close();
+    this.#viewer = null;
+    this.#events.onFallback();
+    return true;
+  }
+
   /** @param {import("./api.js").Api} api @param {HTMLVideoElement} video */
   #view(api, video) {
     const events = this.#events;
     return new Keeper((signal) => play(whepUrl(this.stream), api.token, video, signal), {
       // While the publisher itself is away there is nothing to view, and it has its own word on that.
-      down: (error, retryMs) => this.#publisher.kept && events.onDown(error, retryMs),
+      down: (error, retryMs) => {
+        if (this.#fallBack(error)) this.#publisher.kept?.close();
+        else if (this.#publisher.kept) events.onDown(error, retryMs);
+      },
       hopeless: (error) => this.#hopeless(error),
     });
   }

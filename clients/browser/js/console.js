@@ -26,6 +26,8 @@ import { askForToken, keepToken, keptToken } from "./token-dialog.js";
 /** @type {Record<Phase, string>} */
 const PHASES = { idle: "Ready", connecting: "Connecting", live: "Live", waiting: "Reconnecting" };
 
+const FALLBACK = " over WebSocket, as UDP is blocked here";
+
 class Console {
   #address = new Address();
   #api = new Api(this.#address.token || keptToken());
@@ -79,6 +81,7 @@ class Console {
 
   async #start() {
     this.#stop();
+    delete document.documentElement.dataset.carrier;
     const start = ++this.#starts;
     this.#address.keepStream();
     this.#setPhase("connecting");
@@ -109,6 +112,7 @@ class Console {
       onTrying: () => this.#setPhase(this.#phase === "waiting" ? "waiting" : "connecting"),
       onUp: () => this.#up(),
       onDown: (error, retryMs) => this.#down(error, retryMs),
+      onFallback: () => this.#fallBack(),
       onRefused: () => this.#askForToken(() => this.#start()),
       onState: ({ params }) => this.#patcher.busy || this.#accepted(params),
     });
@@ -132,6 +136,12 @@ class Console {
     this.#setPhase("live");
     const wanted = this.#measuring.on ? { ...this.#controls.chosen, ...this.#measuring.params } : this.#controls.chosen;
     if (Object.keys(wanted).length > 0) this.#patcher.put(wanted);
+  }
+
+  /** Said where the state is said, and there to stay: it explains what the picture looks like. */
+  #fallBack() {
+    document.documentElement.dataset.carrier = "websocket";
+    this.#setPhase("connecting");
   }
 
   /** @param {unknown} error @param {number} retryMs */
@@ -284,7 +294,8 @@ class Console {
     this.#phase = phase;
     this.#stage.phase = phase;
     document.documentElement.dataset.phase = phase;
-    find("status-text", HTMLElement).textContent = PHASES[phase];
+    const carrier = document.documentElement.dataset.carrier === "websocket" && phase !== "idle" ? FALLBACK : "";
+    find("status-text", HTMLElement).textContent = `${PHASES[phase]}${carrier}`;
     find("start-text", HTMLElement).textContent = phase === "idle" ? "Start" : "Stop";
     this.#record.disabled = phase !== "live";
     document.title = phase === "idle" ? "cmstream" : `${PHASES[phase]} · ${this.#address.stream} · cmstream`;

@@ -5,7 +5,7 @@
 
 import { NO_MEDIA, Problem, ask } from "./problem.js";
 
-const CONNECT_TIMEOUT_MS = 12_000;
+const CONNECT_TIMEOUT_MS = 7_000; // connections through a relay take some three seconds; after this there is a WebSocket
 const TRICKLE_EVERY_MS = 50;
 const DISCONNECTED_GRACE_MS = 4_000;
 

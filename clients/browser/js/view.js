@@ -5,8 +5,9 @@
 
 import { whepUrl } from "./address.js";
 import { find } from "./element.js";
-import { explain } from "./problem.js";
+import { NO_MEDIA, Problem, explain } from "./problem.js";
 import { Keeper } from "./retry.js";
+import { SocketCall } from "./socket.js";
 import { play } from "./whep.js";
 
 const STALLED_MS = 5_000;
@@ -30,13 +31,22 @@ function say(text) {
 let framesSeen = 0;
 let movedAt = performance.now();
 
-const keeper = new Keeper((signal) => play(whepUrl(stream), query.get("token") ?? "", video, signal), {
+const token = query.get("token") ?? "";
+let overSocket = false;
+
+/** @param {AbortSignal} signal @returns {Promise<import("./peer.js").Peer | SocketCall>} */
+function connect(signal) {
+  return overSocket ? SocketCall.connect(stream, token, video, null, signal) : play(whepUrl(stream), token, video, signal);
+}
+
+const keeper = new Keeper(connect, {
   trying: () => say(`connecting to ${stream}`),
   up: () => {
     movedAt = performance.now();
-    say(`connected to ${stream}`);
+    say(`connected to ${stream}${overSocket ? " over WebSocket, as UDP is blocked here" : ""}`);
   },
   down: (error, retryMs) => {
+    if (error instanceof Problem && error.status === NO_MEDIA) overSocket = true; // no UDP passes here
     const { title, detail } = explain(error, stream);
     say(`${title}: ${detail} Again in ${(retryMs / 1000).toFixed(1)} s.`);
   },
@@ -44,7 +54,8 @@ const keeper = new Keeper((signal) => play(whepUrl(stream), query.get("token") ?
 
 /** A frozen picture on air is worse than none: hide it, and ask anew when nothing moves for longer. */
 async function check() {
-  const frames = (await framesDecoded(keeper.kept?.pc)) ?? framesSeen;
+  const { kept } = keeper;
+  const frames = (kept instanceof SocketCall ? kept.measure().frames_decoded : await framesDecoded(kept?.pc)) ?? framesSeen;
   const now = performance.now();
   if (frames !== framesSeen) movedAt = now;
   framesSeen = frames;

@@ -39,6 +39,7 @@ class Peer:
         self.gone = asyncio.Event()
         self._remote_fragments: set[str] = set()
         self._candidates = 0
+        self._negotiation = asyncio.Lock()
         connection.on("connectionstatechange", self._state_changed)
 
     def __repr__(self) -> str:
@@ -46,6 +47,15 @@ class Peer:
 
     async def answer(self, offer_sdp: str) -> None:
         """Negotiate and gather; `answer_sdp` then holds every candidate. Raises InvalidOffer."""
+        async with self._negotiation:
+            await self._negotiate(offer_sdp)
+
+    async def close(self) -> None:
+        """Close its sockets, those of a negotiation that is under way included: first it comes to its end."""
+        async with self._negotiation:
+            await self.connection.close()
+
+    async def _negotiate(self, offer_sdp: str) -> None:
         self._remote_fragments = username_fragments(offer_sdp)
         try:
             await self.connection.setRemoteDescription(RTCSessionDescription(offer_sdp, "offer"))

@@ -133,14 +133,28 @@ class Peers:
         return peer
 
     async def _answer(self, peer: Peer, offer: str) -> None:
-        """Negotiate; a refused offer, or a client that left meanwhile, ends the peer."""
+        """Negotiate; a refused offer, or a client that left meanwhile, ends the peer.
+
+        The negotiation is a task of its own: one that is cancelled halfway leaves sockets behind that aioice has forgotten.
+        """
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._spawn(self._negotiate(peer, offer, answered), f"negotiation {peer.role} {peer.stream}")
         try:
-            await peer.answer(offer)
+            await asyncio.shield(answered)
         except BaseException:
-            peer.end("the offer was refused")
+            peer.end("the offer was refused, or the client left")
             raise
         if peer.ended.is_set():
             raise Unavailable(f"the session ended while it was set up: {peer.reason}")
+
+    async def _negotiate(self, peer: Peer, offer: str, answered: asyncio.Future[None]) -> None:
+        try:
+            await peer.answer(offer)
+        except CmstreamError as error:
+            answered.set_exception(error)
+            answered.exception()  # retrieved, also when nobody waits any more
+        else:
+            answered.set_result(None)
 
     def _run(self, peer: Peer, life: Coroutine[None, None, None]) -> None:
         self._spawn(self._contained(peer, life), f"peer {peer.role} {peer.stream}")
@@ -223,7 +237,7 @@ class Peers:
         """Close the connection and forget the peer."""
         peer.end("closed")
         try:
-            await peer.connection.close()
+            await peer.close()
         finally:
             del self._peers[peer.session_id]
             self._metrics.peers.labels(peer.role).dec()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 
@@ -199,3 +200,27 @@ async def test_a_viewer_sees_the_size_step_down_under_load_and_no_picture_is_bro
         assert set(sides_px) <= set(on.registry.get("cam").ladder_px)
         await publisher.close()
         await viewer.close()
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_offer_leaves_no_socket_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stage(settings=Settings(streams=StreamSettings(max_streams=64))) as on:
+        monkeypatch.setattr(on.peers, "_hosts", ("127.0.0.1", "127.0.0.2", "127.0.0.3"))  # a machine of three networks
+        connection = client()
+        connection.addTrack(ColourTrack(BLUE))
+        offer = await offer_of(connection)
+        before = open_sockets()
+        for steps in range(30):
+            publishing = asyncio.ensure_future(on.peers.publish(f"cam{steps}", offer))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            publishing.cancel()
+            await asyncio.wait([publishing])
+            if not publishing.cancelled():
+                publishing.result().end("that was soon enough")
+        await until(lambda: repr(on.peers).startswith("<Peers 0"))
+        await until(lambda: open_sockets() <= before)
+        await connection.close()
+
+
+def open_sockets() -> int:
+    return sum(os.path.realpath(f"/proc/self/fd/{name}").find("socket:") >= 0 for name in os.listdir("/proc/self/fd"))
