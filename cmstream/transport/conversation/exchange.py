@@ -6,6 +6,7 @@ Tasks share a call; the first error of any of them ends them all, and the call w
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from cmstream.core.errors import CmstreamError, InvalidParameters, Unavailable
@@ -29,7 +30,7 @@ class ClientGone(CmstreamError):
     """The other end of a call has left in the middle of it: nobody's fault, and nobody is there to be told."""
 
 
-class Exchange:
+class Exchange(ABC):
     """Runs one call from its first message to its last. `transport` is what carries it; `stream` its name if that is given."""
 
     def __init__(
@@ -70,8 +71,9 @@ class Exchange:
         self._end_reason = self._end_reason or reason
         self._end.set()
 
+    @abstractmethod
     async def _converse(self) -> None:
-        raise NotImplementedError
+        """What is said, from the first message on; returns when the call has ended well."""
 
     async def _await_end(self) -> None:
         await self._end.wait()
