@@ -15,6 +15,8 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import IO, Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests" / "e2e" / "browser"
 READY_TIMEOUT_S = 45.0
@@ -30,6 +32,16 @@ def missing() -> str | None:
     if not (ROOT / "clients/browser/node_modules/playwright-core").is_dir():
         return "playwright-core is not installed: npm ci --prefix clients/browser"
     return None
+
+
+def need_browser() -> None:
+    """Skip the test where the browser tests cannot run; in CI that is a failure."""
+    lack = missing()
+    if lack is None:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(lack, pytrace=False)
+    pytest.skip(lack)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ import imageio_ffmpeg
 import pytest
 from skimage import data, io
 
-from tests.e2e.chromium import drive, finish, missing, served, start
+from tests.e2e.chromium import drive, finish, need_browser, served, start
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -23,12 +22,7 @@ CLIP_S = 22
 
 @pytest.fixture(scope="module", autouse=True)
 def browser() -> None:
-    lack = missing()
-    if lack is None:
-        return
-    if os.environ.get("CI"):
-        pytest.fail(lack, pytrace=False)
-    pytest.skip(lack)
+    need_browser()
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from cmstream.client import Client, LatencyMeter
 from cmstream.client.conversation import FrameFormat
 from cmstream.server import Server
 from cmstream.settings import EngineSettings, GrpcSettings, HttpSettings, Settings
-from tests.e2e.chromium import drive, missing, served
+from tests.e2e.chromium import drive, need_browser, served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -27,11 +27,7 @@ def tell(what: str, **seen: Any) -> None:
 
 
 def test_the_console_reads_its_own_marks_back_and_says_what_no_server_can() -> None:
-    lack = missing()
-    if lack is not None:
-        if os.environ.get("CI"):
-            pytest.fail(lack, pytrace=False)
-        pytest.skip(lack)
+    need_browser()
     with served() as address:
         picture = [os.environ["LATENCY_PICTURE"]] if "LATENCY_PICTURE" in os.environ else []
         seen = drive("latency.mjs", address, *picture, timeout_s=90)

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
 from fractions import Fraction
 
 import cv2
 import numpy as np
 import pytest
 
-from cmstream.core.clock import MonotonicClock
 from cmstream.core.frame import Rgb
-from cmstream.core.metrics import Metrics
 from cmstream.core.trace import Trace
 from cmstream.engine.base import EngineInput, EngineOutput
 from cmstream.engine.cpu import CpuEngine
 from cmstream.models.registry import load
-from cmstream.scheduler.scheduler import Scheduler
-from cmstream.session.registry import Registry
 from cmstream.settings import EngineSettings, Settings, StreamSettings
 from tests.scheduler.test_stillness import TYPICAL, photo, takes, with_square
+from tests.session.stage import serving
 
 SIZE_PX = 192
 
@@ -44,25 +40,15 @@ def engine() -> Iterator[CountedEngine]:
     engine.close()
 
 
-@asynccontextmanager
-async def serving(engine: CountedEngine, skip_still: str) -> AsyncIterator[Registry]:
-    clock, metrics = MonotonicClock(), Metrics()
+def settings(skip_still: str) -> Settings:
     streams = StreamSettings.model_validate({"skip_still": skip_still, "budget_ms": 5000, "adapt": False})
-    registry = Registry(Settings(engine=EngineSettings(size_px=SIZE_PX), streams=streams), clock, metrics)
-    scheduler = Scheduler(engine, clock, metrics)
-    registry.serve(engine.info, scheduler)
-    try:
-        yield registry
-    finally:
-        registry.close_all("the test is over")
-        await scheduler.drained()
-        scheduler.health.close()
+    return Settings(engine=EngineSettings(size_px=SIZE_PX), streams=streams)
 
 
 async def painted(engine: CountedEngine, frames: list[Rgb], skip_still: str, **params: object) -> tuple[list[Rgb], int]:
     """The results of `frames`, and how many the engine was asked for."""
     before = engine.asked
-    async with serving(engine, skip_still) as registry:
+    async with serving(engine, settings(skip_still)) as registry:
         session = registry.open("cam")
         session.update(params)
         results = []

@@ -28,9 +28,19 @@ async def registry_on(
     engine: Engine | None = None, settings: Settings | None = None, clock: Clock | None = None
 ) -> AsyncIterator[Registry]:
     """Serving; everything is closed at the end. Frames that are alike are styled all the same, by default."""
-    clock, metrics = clock or MonotonicClock(), Metrics()
     engine = engine or FakeEngine()
-    registry = Registry(settings or EVERY_FRAME, clock, metrics)
+    try:
+        async with serving(engine, settings or EVERY_FRAME, clock) as registry:
+            yield registry
+    finally:
+        engine.close()
+
+
+@asynccontextmanager
+async def serving(engine: Engine, settings: Settings, clock: Clock | None = None) -> AsyncIterator[Registry]:
+    """The same on an engine that goes on afterwards."""
+    clock, metrics = clock or MonotonicClock(), Metrics()
+    registry = Registry(settings, clock, metrics)
     scheduler = Scheduler(engine, clock, metrics)
     registry.serve(engine.info, scheduler)
     try:
@@ -38,7 +48,7 @@ async def registry_on(
     finally:
         registry.close_all("the test is over")
         await scheduler.drained()
-        engine.close()
+        scheduler.health.close()
 
 
 def grey(level: int, side_px: int = 32) -> Rgb:
