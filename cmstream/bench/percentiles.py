@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from cmstream.core.percentile import percentile
 
 Curve: TypeAlias = tuple[float, ...]
 """The least value and the 1st to the 100th percentile, in ms."""
@@ -39,4 +40,4 @@ def _ordered(values: Sequence[float]) -> list[float]:
 
 
 def _ranked(ordered: Sequence[float], percent: int) -> float:
-    return round(ordered[max(0, math.ceil(percent * len(ordered) / 100) - 1)], 3)
+    return round(percentile(ordered, percent), 3)

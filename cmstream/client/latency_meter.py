@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 
-import numpy as np
-
 from cmstream.core import watermark
 from cmstream.core.clock import Clock, MonotonicClock
 from cmstream.core.frame import Rgb
+from cmstream.core.percentile import percentile
 
 KEPT = 512  # newest readings
 
@@ -58,5 +57,5 @@ class LatencyMeter:
         self._latencies_ms.append(latency_ms)
         return latency_ms
 
-    def _percentile(self, share: float) -> float | None:
-        return float(np.percentile(self._latencies_ms, share)) if self._latencies_ms else None
+    def _percentile(self, percent: int) -> float | None:
+        return percentile(sorted(self._latencies_ms), percent) if self._latencies_ms else None

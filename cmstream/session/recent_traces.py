@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cmstream.core.clock import NS_PER_S, Clock
+from cmstream.core.percentile import percentile
 from cmstream.core.trace import Stage
 
 WINDOW_S = 10.0
@@ -47,4 +47,4 @@ class RecentTraces:
 def percentiles(values: Sequence[float]) -> Percentiles:
     """p50, p95 and p99 by nearest rank: each is a value that occurred. Empty for no values."""
     ordered = sorted(values)
-    return {f"p{share}": round(ordered[math.ceil(share / 100 * len(ordered)) - 1], 2) for share in (50, 95, 99) if ordered}
+    return {f"p{share}": round(percentile(ordered, share), 2) for share in (50, 95, 99) if ordered}

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from statistics import NormalDist, median
+from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cmstream.bench.slope import Slope, slope
 from cmstream.core.clock import NS_PER_MS, NS_PER_S
 from cmstream.core.trace import Trace
 from cmstream.engine.fake import FakeEngine
@@ -28,19 +29,6 @@ from cmstream.settings import GrpcSettings, HttpSettings, Settings, StreamSettin
 ENGINE_MS = 30  # for a frame: 33 frames a second
 PICTURE_PX = 512
 SIGNIFICANCE = 0.99
-
-
-@dataclass(frozen=True)
-class Slope:
-    """A straight line's rise with the bounds of its confidence interval, per minute."""
-
-    per_minute: float
-    low: float
-    high: float
-
-    @property
-    def holds_zero(self) -> bool:
-        return self.low <= 0 <= self.high
 
 
 @dataclass
@@ -82,13 +70,8 @@ class Record:
 
 
 def slope_of(points: Sequence[tuple[float, float]]) -> Slope:
-    """Least squares through (second, value), at least three points; errors of the blocks taken as independent and normal."""
-    at_min, value = np.array(points).T / [[60.0], [1.0]]
-    x, y = at_min - at_min.mean(), value - value.mean()
-    rise = float((x * y).sum() / (x * x).sum())
-    error = math.sqrt(float(((y - rise * x) ** 2).sum()) / (len(points) - 2) / float((x * x).sum()))
-    width = NormalDist().inv_cdf((1 + SIGNIFICANCE) / 2) * error
-    return Slope(rise, rise - width, rise + width)
+    """Per minute, through (second, value)."""
+    return slope([at_s / 60 for at_s, _ in points], [value for _, value in points], SIGNIFICANCE)
 
 
 def resident_kb() -> int:

@@ -11,7 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tests.e2e.overload import Overload, Slope
+from cmstream.bench.slope import Slope
+from tests.e2e.overload import Overload
 
 WIDTH_PX, PANEL_PX, MARGIN_PX = 1000, 220, 56
 INK, LINE, PAPER = (60, 50, 45), (40, 90, 220), 255
@@ -42,7 +43,7 @@ def _panel(title: str, points: Points, slope: Slope) -> Any:
     y = PANEL_PX - 30 - (values / top * (PANEL_PX - 70)).astype(int)
     cv2.polylines(panel, [np.stack([x, y], 1).astype(np.int32)], False, LINE, 1, cv2.LINE_AA)
     cv2.line(panel, (left, PANEL_PX - 30), (WIDTH_PX - MARGIN_PX, PANEL_PX - 30), INK, 1)
-    interval = f"{slope.per_minute:+.4f} a minute, 99 % in [{slope.low:+.4f}, {slope.high:+.4f}]"
+    interval = f"{slope.per_x:+.4f} ± {slope.within:.4f} a minute, 99 % sure"
     _write(panel, f"{title}: slope {interval}", (left, 24))
     _write(panel, f"{top:.0f}", (6, 48))
     _write(panel, "0", (6, PANEL_PX - 26))
