@@ -123,7 +123,9 @@ class Session:
         return self._lane.failures >= MAX_FAILURES
 
     def demand(self) -> Demand | None:
-        """What it asks of the engine at its lowest rung; None before anything of such a size has run."""
+        """What it asks of the engine at its lowest rung; None when its publisher has left, or before such a size has run."""
+        if self.publisher is None and self._last_frame_id >= 0:
+            return None  # it lingers for who comes back: that must not keep others out
         width_px, height_px = self._ladder.lowest_working_px(self._source_px)
         cost_ms = self._scheduler.load.cost_ms(width_px * height_px)
         return None if cost_ms is None else Demand(self._stats.fps_in or USUAL_HZ, cost_ms, self.budget_ms)

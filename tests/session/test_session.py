@@ -334,3 +334,15 @@ async def test_a_full_engine_refuses_another_stream_and_takes_back_one_it_has() 
                 registry.open("second")
             assert registry.open("first") is first
             assert registry.open("patient", budget_ms=5000).name == "patient"
+
+
+async def test_a_stream_whose_publisher_has_left_keeps_nobody_out() -> None:
+    async with registry_on(FakeEngine(latency_ms=60)) as registry:
+        first = registry.open("first")
+        with first.publish("test") as publisher, first.subscribe("test") as frames:
+            push(publisher, 0, side_px=192)
+            await anext(frames)
+            with pytest.raises(ResourceExhausted):
+                registry.open("second")
+        assert registry.open("second").name == "second"
+        assert registry.open("first") is first, "it lingers all the same"
