@@ -93,13 +93,13 @@ class BlockingStream:
         return result_of(arrived.message, arrived.data, arrived.round_trip_ms)
 
     def send(self, frame: Picture, *, pts: int | None = None, time_base: Fraction = DEFAULT_TIME_BASE) -> int:
-        """Send [H,W,3] uint8 RGB, or the bytes of a JPEG, once the window has room; returns the frame id.
+        """Send [H,W,3] uint8 RGB, or the bytes of a JPEG, once there is room for it to be styled; returns the frame id.
 
         Room is made by taking results: iterate the stream meanwhile. Raises InvalidFrame, or what ended the stream.
         """
         source = source_of(frame, self._options)
         with self._changed:
-            self._until(lambda: self._conversation.has_room)
+            self._until(lambda: self._conversation.has_room_to_send)
             frame_id, request = self._conversation.frame_request(source, pts, time_base)
             self._requests.put(request)
         return frame_id

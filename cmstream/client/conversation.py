@@ -14,20 +14,23 @@ from typing import Any, Literal, TypeAlias
 from google.protobuf.struct_pb2 import Struct
 
 from cmstream.client.capabilities import StreamLimits, limits_of
+from cmstream.client.send_window import SendWindow
 from cmstream.client.update import Update, update_of
 from cmstream.core.clock import NS_PER_MS, NS_PER_S, Clock
 from cmstream.core.errors import InvalidFrame, InvalidInput, InvalidParameters
 from cmstream.core.frame import Drop, Rgb, check_rgb
 from cmstream.core.picture import encode_jpeg
+from cmstream.core.trace import Stage
 from cmstream.v1.control_pb2 import OpenStream, ParametersRejected, StreamOpened, UpdateParameters
 from cmstream.v1.frame_pb2 import PIXEL_FORMAT_JPEG, PIXEL_FORMAT_RGB24, SourceFrame, StyledFrame
 from cmstream.v1.style_service_pb2 import StreamRequest
 from cmstream.wire.control import rejection_of
 from cmstream.wire.envelope import Received, source_request
-from cmstream.wire.frame import drop_of, time_base_message
+from cmstream.wire.frame import drop_of, stages_ms_of, time_base_message
 from cmstream.wire.values import json_of, struct_of
 
 NS_PER_US = 1000
+ENGINE = (Stage.H2D, Stage.INFER, Stage.D2H)
 
 FrameFormat: TypeAlias = Literal["raw", "jpeg"]
 OnDrop: TypeAlias = Callable[[Drop], None]
@@ -81,6 +84,7 @@ class Conversation:
         self.draining = False
         self._options = options
         self._clock = clock
+        self._send_window = SendWindow()
         self._next_frame_id = 0
         self._next_request_id = 1
         self._sent_ns: dict[int, int] = {}
@@ -102,8 +106,13 @@ class Conversation:
 
     @property
     def has_room(self) -> bool:
-        """Whether one more frame fits the window that the server asked for."""
+        """Whether one more frame of a live source fits the window that the server asked for."""
         return self.limits is not None and self.in_flight < self.limits.window_frames
+
+    @property
+    def has_room_to_send(self) -> bool:
+        """Whether one more frame fits that should not displace the one before it (see `SendWindow`)."""
+        return self.limits is not None and self.in_flight < self._send_window.frames(self.limits.window_frames)
 
     def open_request(self) -> StreamRequest:
         """The first message."""
@@ -197,10 +206,15 @@ class Conversation:
     def _receive_frame(self, frame: StyledFrame, data: memoryview) -> None:
         sent_ns = self._sent_ns.pop(frame.frame_id, None)
         if sent_ns is not None:
+            stages_ms = stages_ms_of(frame)
+            self._send_window.styled(stages_ms.get(Stage.QUEUE, 0.0), sum(stages_ms.get(each, 0.0) for each in ENGINE))
             self._arrived.append(Arrived(frame, data, (self._clock.now_ns() - sent_ns) / NS_PER_MS))
 
     def _receive_drop(self, drop: Drop) -> None:
-        if self._sent_ns.pop(drop.frame_id, None) is not None and self._options.on_drop is not None:
+        if self._sent_ns.pop(drop.frame_id, None) is None:
+            return
+        self._send_window.dropped(drop.reason)
+        if self._options.on_drop is not None:
             self._options.on_drop(drop)
 
     def _receive_answer(self, request_id: int, answer: Update | InvalidParameters) -> None:

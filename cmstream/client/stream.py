@@ -104,15 +104,15 @@ class Stream:
         return await asyncio.to_thread(result_of, *parts) if self._options.results == "jpeg" else result_of(*parts)
 
     async def send(self, frame: Picture, *, pts: int | None = None, time_base: Fraction = DEFAULT_TIME_BASE) -> int:
-        """Send [H,W,3] uint8 RGB, or the bytes of a JPEG, once the window has room; returns the frame id.
+        """Send [H,W,3] uint8 RGB, or the bytes of a JPEG, once there is room for it to be styled; returns the frame id.
 
         Room is made by taking results: iterate the stream meanwhile. Raises InvalidFrame, or what ended the stream.
         """
         source = await self._source(frame)
         while True:
-            await self._until(lambda: self._conversation.has_room)
+            await self._until(lambda: self._conversation.has_room_to_send)
             async with self._turn:
-                if self._conversation.has_room:
+                if self._conversation.has_room_to_send:
                     frame_id, request = self._conversation.frame_request(source, pts, time_base)
                     await self._write(request)
                     return frame_id

@@ -101,7 +101,9 @@ class Limits(google.protobuf.message.Message):
     WORKING_SIZE_PX_FIELD_NUMBER: builtins.int
     MAX_STREAMS_FIELD_NUMBER: builtins.int
     window_frames: builtins.int
-    """Frames a client should have in flight, i.e. sent and not answered. More are allowed, and dropped oldest first."""
+    """Frames a client should have in flight, i.e. sent and not answered. More are allowed, and dropped oldest first.
+    Who wants every frame styled has one in flight where SUPERSEDED comes back; live sources go on filling the window.
+    """
     max_frame_bytes: builtins.int
     """Largest SourceFrame.data, in bytes."""
     min_side_px: builtins.int

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncIterator
 
 from cmstream.core.errors import EngineFailed, NotFound, Unavailable
-from cmstream.core.frame import Drop
+from cmstream.core.frame import Drop, DropReason
 from cmstream.core.params import BUDGET_MS, apply_patch, default_params
 from cmstream.session.publisher import Publisher
 from cmstream.session.session import Session
@@ -114,4 +114,5 @@ class StreamCall(Exchange):
 
     def _dropped(self, drop: Drop) -> None:
         if self._ledger.settle(drop.frame_id):
-            self._outbox.post(StreamResponse(frame_dropped=drop_message(drop)))
+            post = self._outbox.post_late if drop.reason is DropReason.SUPERSEDED else self._outbox.post
+            post(StreamResponse(frame_dropped=drop_message(drop)))

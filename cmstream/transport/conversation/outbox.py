@@ -16,6 +16,7 @@ from cmstream.v1.style_service_pb2 import StreamResponse
 from cmstream.wire.envelope import Outgoing
 
 MAX_NOTICES = 256
+LATE_S = 1 / 30
 
 
 class Outbox:
@@ -29,16 +30,25 @@ class Outbox:
         self._room = asyncio.Event()
         self._room.set()
         self._turn = asyncio.Lock()
+        self._due: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return f"<Outbox {len(self._notices)} notices waiting{', writing' if self._turn.locked() else ''}>"
 
     def post(self, notice: StreamResponse) -> None:
         """Queue a notice; `run` writes it."""
-        self._notices.append(notice)
+        self._append(notice)
         self._posted.set()
-        if len(self._notices) >= MAX_NOTICES:
-            self._room.clear()
+
+    def post_late(self, notice: StreamResponse) -> None:
+        """Queue a notice that makes room for another frame of a client whose frames displace each other.
+
+        It goes with whatever is written next, after `LATE_S` at the latest. Told at once, a client that fills its window would
+        send as fast as the network goes, for frames that nobody will ever style.
+        """
+        self._append(notice)
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(LATE_S, self._posted.set)
 
     async def room(self) -> None:
         """Wait until the client has taken enough of the notices."""
@@ -61,6 +71,11 @@ class Outbox:
             await self._posted.wait()
             await self.flush()
 
+    def _append(self, notice: StreamResponse) -> None:
+        self._notices.append(notice)
+        if len(self._notices) >= MAX_NOTICES:
+            self._room.clear()
+
     async def _write(self, response: Outgoing) -> None:
         try:
             async with asyncio.timeout(self._stall_timeout_s):
@@ -72,6 +87,9 @@ class Outbox:
 
     async def _flush(self) -> None:
         self._posted.clear()
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
         while self._notices:
             await self._write(self._notices[0])
             self._notices.popleft()
