@@ -99,7 +99,9 @@ class BlockingStream:
         """
         source = source_of(frame, self._options)
         with self._changed:
-            self._until(lambda: self._conversation.has_room_to_send)
+            while self._conversation.room_to_send_s != 0:
+                self._until(lambda: self._conversation.room_to_send_s == 0, self._conversation.room_to_send_s)
+            self._until(lambda: True)
             frame_id, request = self._conversation.frame_request(source, pts, time_base)
             self._requests.put(request)
         return frame_id
@@ -178,9 +180,9 @@ class BlockingStream:
                 self._ended, self._error = True, error
             self._changed.notify_all()
 
-    def _until(self, reached: Callable[[], bool]) -> None:
-        """With the lock held: wait for it; raises what ended the stream if that came first."""
-        self._changed.wait_for(lambda: reached() or self._ended)
+    def _until(self, reached: Callable[[], bool], timeout_s: float | None = None) -> None:
+        """With the lock held: wait for it, `timeout_s` at most; raises what ended the stream if that came first."""
+        self._changed.wait_for(lambda: reached() or self._ended, timeout_s)
         if self._ended:
             raise self._error or Unavailable("the stream has ended; open another")
 

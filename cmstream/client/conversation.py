@@ -20,17 +20,15 @@ from cmstream.core.clock import NS_PER_MS, NS_PER_S, Clock
 from cmstream.core.errors import InvalidFrame, InvalidInput, InvalidParameters
 from cmstream.core.frame import Drop, Rgb, check_rgb
 from cmstream.core.picture import encode_jpeg
-from cmstream.core.trace import Stage
 from cmstream.v1.control_pb2 import OpenStream, ParametersRejected, StreamOpened, UpdateParameters
 from cmstream.v1.frame_pb2 import PIXEL_FORMAT_JPEG, PIXEL_FORMAT_RGB24, SourceFrame, StyledFrame
 from cmstream.v1.style_service_pb2 import StreamRequest
 from cmstream.wire.control import rejection_of
 from cmstream.wire.envelope import Received, source_request
-from cmstream.wire.frame import drop_of, stages_ms_of, time_base_message
+from cmstream.wire.frame import drop_of, time_base_message
 from cmstream.wire.values import json_of, struct_of
 
 NS_PER_US = 1000
-ENGINE = (Stage.H2D, Stage.INFER, Stage.D2H)
 
 FrameFormat: TypeAlias = Literal["raw", "jpeg"]
 OnDrop: TypeAlias = Callable[[Drop], None]
@@ -110,9 +108,16 @@ class Conversation:
         return self.limits is not None and self.in_flight < self.limits.window_frames
 
     @property
-    def has_room_to_send(self) -> bool:
-        """Whether one more frame fits that should not displace the one before it (see `SendWindow`)."""
-        return self.limits is not None and self.in_flight < self._send_window.frames(self.limits.window_frames)
+    def room_to_send_s(self) -> float | None:
+        """In how many seconds, 0 being now, one more frame fits that should not displace the one before it (`SendWindow`).
+
+        None: not before an answer comes.
+        """
+        if self.limits is None:
+            return None
+        last_sent_ns = next(reversed(self._sent_ns.values()), 0)
+        opens_ns = self._send_window.opens_ns(self.in_flight, self.limits.window_frames, last_sent_ns)
+        return None if opens_ns is None else max(0, opens_ns - self._clock.now_ns()) / NS_PER_S
 
     def open_request(self) -> StreamRequest:
         """The first message."""
@@ -141,6 +146,7 @@ class Conversation:
         head.time_base.CopyFrom(time_base_message(time_base))
         head.capture_time_us = now_ns // NS_PER_US
         self._next_frame_id += 1
+        self._send_window.sent(self.in_flight)
         self._sent_ns[frame_id] = now_ns
         return frame_id, source_request(head, source.data)
 
@@ -206,9 +212,9 @@ class Conversation:
     def _receive_frame(self, frame: StyledFrame, data: memoryview) -> None:
         sent_ns = self._sent_ns.pop(frame.frame_id, None)
         if sent_ns is not None:
-            stages_ms = stages_ms_of(frame)
-            self._send_window.styled(stages_ms.get(Stage.QUEUE, 0.0), sum(stages_ms.get(each, 0.0) for each in ENGINE))
-            self._arrived.append(Arrived(frame, data, (self._clock.now_ns() - sent_ns) / NS_PER_MS))
+            round_trip_ns = self._clock.now_ns() - sent_ns
+            self._send_window.styled(round_trip_ns)
+            self._arrived.append(Arrived(frame, data, round_trip_ns / NS_PER_MS))
 
     def _receive_drop(self, drop: Drop) -> None:
         if self._sent_ns.pop(drop.frame_id, None) is None:

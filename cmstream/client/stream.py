@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -110,9 +111,9 @@ class Stream:
         """
         source = await self._source(frame)
         while True:
-            await self._until(lambda: self._conversation.has_room_to_send)
+            await self._room_to_send()
             async with self._turn:
-                if self._conversation.has_room_to_send:
+                if self._conversation.room_to_send_s == 0:
                     frame_id, request = self._conversation.frame_request(source, pts, time_base)
                     await self._write(request)
                     return frame_id
@@ -191,6 +192,12 @@ class Stream:
             await self._changed.wait_for(lambda: reached() or self._ended)
         if not reached():
             raise self._error or Unavailable("the stream has ended; open another")
+
+    async def _room_to_send(self) -> None:
+        while self._conversation.room_to_send_s != 0:
+            with suppress(TimeoutError):  # time makes room too
+                async with asyncio.timeout(self._conversation.room_to_send_s):
+                    await self._until(lambda: self._conversation.room_to_send_s == 0)
 
     async def _write(self, request: Outgoing) -> None:
         try:

@@ -108,6 +108,11 @@ class Session:
         return float(self.params.extra[BUDGET_MS])
 
     @property
+    def turn_ms(self) -> float | None:
+        """How long turns of late take, their tail, from a frame being there to one being styled. None while too few were taken."""
+        return self._ladder.turn_ms
+
+    @property
     def rung(self) -> int:
         """Where the stream stands on its ladder of working sizes; 0 is full size."""
         return self._ladder.rung
@@ -172,7 +177,7 @@ class Session:
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state as JSON."""
-        turn_ms = self._ladder.turn_ms
+        turn_ms = self.turn_ms
         return {
             "name": self.name,
             "state": self.state.value,

@@ -2,56 +2,97 @@
 
 from __future__ import annotations
 
-from cmstream.client.send_window import ENOUGH, SendWindow
+from cmstream.client.send_window import LATE_SHARE, LEAST, MOST, SendWindow
 from cmstream.core.frame import DropReason
 
 WINDOW = 2
-ENGINE_MS = 30.0
+TRIP_NS = 40_000_000
+SENT_NS = 1_000_000_000
+LATE_NS = SENT_NS + round(LATE_SHARE * TRIP_NS)
 
 
-def results(window: SendWindow, count: int, queued_ms: float, engine_ms: float = ENGINE_MS) -> None:
-    for _ in range(count):
-        window.styled(queued_ms, engine_ms)
-
-
-def displaced() -> SendWindow:
+def narrowed() -> SendWindow:
     window = SendWindow()
     window.dropped(DropReason.SUPERSEDED)
     return window
 
 
-def test_a_whole_window_stays_whole_though_the_second_frame_waits_for_the_first() -> None:
+def second_opens_ns(window: SendWindow) -> int | None:
+    return window.opens_ns(1, WINDOW, SENT_NS)
+
+
+def results_until_a_trial(window: SendWindow) -> int:
+    for count in range(1, 2 * MOST):
+        window.styled(TRIP_NS)
+        if second_opens_ns(window) is not None:
+            return count
+    raise AssertionError("it stays narrow for ever")
+
+
+def test_it_is_whole_until_a_frame_has_displaced_another() -> None:
     window = SendWindow()
-    results(window, 100, queued_ms=ENGINE_MS)
-    assert window.frames(WINDOW) == WINDOW
+    for _ in range(100):
+        window.styled(TRIP_NS)
+        assert second_opens_ns(window) == 0
+    window.dropped(DropReason.SUPERSEDED)
+    assert second_opens_ns(window) is None
 
 
-def test_a_frame_that_displaced_another_makes_it_narrow_for_as_long_as_frames_wait_for_others() -> None:
-    window = displaced()
-    results(window, 100, queued_ms=ENGINE_MS)
-    assert window.frames(WINDOW) == 1
-    results(window, ENOUGH - 1, queued_ms=0.3)
-    assert window.frames(WINDOW) == 1
-    results(window, 1, queued_ms=0.3)
-    assert window.frames(WINDOW) == WINDOW
+def test_the_window_of_the_server_is_never_exceeded_and_one_frame_may_always_be_sent() -> None:
+    for window in (SendWindow(), narrowed()):
+        for _ in range(MOST):
+            window.styled(TRIP_NS)
+        assert window.opens_ns(WINDOW, WINDOW, SENT_NS) is None
+        assert window.opens_ns(0, WINDOW, SENT_NS) == 0
 
 
-def test_only_results_in_a_row_count() -> None:
-    window = displaced()
-    for _ in range(ENOUGH):
-        results(window, ENOUGH - 1, queued_ms=0.3)
-        results(window, 1, queued_ms=ENGINE_MS)
-    assert window.frames(WINDOW) == 1
+def test_a_trial_sends_its_second_frame_late() -> None:
+    window = narrowed()
+    results_until_a_trial(window)
+    assert second_opens_ns(window) == LATE_NS
+
+
+def test_a_trial_makes_it_whole() -> None:
+    window = narrowed()
+    results_until_a_trial(window)
+    window.sent(0)
+    assert second_opens_ns(window) == LATE_NS
+    window.sent(1)
+    assert second_opens_ns(window) == 0
+
+
+def test_trials_are_less_frequent_each_time_one_fails() -> None:
+    window = SendWindow()
+    waits = []
+    for _ in range(9):
+        window.dropped(DropReason.SUPERSEDED)
+        waits.append(results_until_a_trial(window))
+        window.sent(1)
+    assert waits == [8, 16, 32, 64, 128, 256, 512, 1024, 1024]
+
+
+def test_a_trial_that_goes_well_is_forgotten() -> None:
+    window = SendWindow()
+    for _ in range(5):
+        window.dropped(DropReason.SUPERSEDED)
+        results_until_a_trial(window)
+        window.sent(1)
+    for _ in range(LEAST):
+        window.styled(TRIP_NS)
+    window.dropped(DropReason.SUPERSEDED)
+    assert results_until_a_trial(window) == LEAST
+
+
+def test_a_second_frame_that_displaced_another_starts_the_wait_anew() -> None:
+    window = narrowed()
+    for _ in range(LEAST - 1):
+        window.styled(TRIP_NS)
+    window.dropped(DropReason.SUPERSEDED)
+    assert results_until_a_trial(window) == LEAST
 
 
 def test_other_losses_say_nothing_about_the_window() -> None:
     window = SendWindow()
     for reason in set(DropReason) - {DropReason.SUPERSEDED}:
         window.dropped(reason)
-    assert window.frames(WINDOW) == WINDOW
-
-
-def test_an_engine_that_takes_no_time_is_free_too() -> None:
-    window = displaced()
-    results(window, ENOUGH, queued_ms=0.6, engine_ms=0.1)
-    assert window.frames(WINDOW) == WINDOW
+    assert second_opens_ns(window) == 0

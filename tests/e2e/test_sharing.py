@@ -51,7 +51,7 @@ async def test_clients_that_fill_their_windows_do_not_flood_the_server_when_thei
     styled = sum(back)
     assert min(back) >= 0.8 * styled / STREAMS
     superfluous = received(server) - styled
-    assert superfluous <= STREAMS * (30 * FOR_S + 4)  # without a pause between notices: hundreds a second and stream
+    assert superfluous <= 5 * styled  # without a pause between notices: fifty times as many
 
 
 async def send_all(stream: Stream, until_s: float) -> None:
@@ -77,6 +77,6 @@ async def test_what_our_client_sends_is_not_displaced_and_the_engine_has_always_
                     counts[number] += 1
 
         await asyncio.gather(*(one(number) for number in range(streams)))
-    assert len(drops) <= streams  # the first is what tells a client
+    assert len(drops) <= 0.2 * sum(counts)  # a client learns from them
     assert min(counts) >= 0.8 * sum(counts) / streams
     assert sum(counts) * ENGINE_MS / 1000 >= 0.75 * FOR_S

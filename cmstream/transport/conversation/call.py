@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from cmstream.core.errors import EngineFailed, NotFound, Unavailable
 from cmstream.core.frame import Drop, DropReason
@@ -28,6 +28,10 @@ from cmstream.wire.errors import BadField, BadFrameField
 from cmstream.wire.frame import drop_message
 from cmstream.wire.values import json_of
 
+SHARE_OF_TURN = 1 / 3
+SOONEST_MS, UNKNOWN_MS, LATEST_MS = 2.0, 30.0, 100.0
+MS_PER_S = 1000.0
+
 
 class StreamCall(Exchange):
     """Runs one publishing call from its first message to its last."""
@@ -38,6 +42,7 @@ class StreamCall(Exchange):
         super().__init__(services, requests, write, transport=transport, stream=stream)
         self._ledger = Ledger()
         self._next_frame_id = 0
+        self._turn_ms: Callable[[], float | None] = lambda: None
 
     async def _converse(self) -> None:
         request = await self._first()
@@ -62,6 +67,7 @@ class StreamCall(Exchange):
 
     async def _serve(self, session: Session, publisher: Publisher, subscription: Subscription, form: ResultFormat) -> None:
         clock, codecs = self._services.clock, self._services.codecs
+        self._turn_ms = lambda: session.turn_ms
         intake = Intake(publisher, clock, codecs, self._displaced)
         results = Results(form, self._ledger, self._outbox, clock, codecs)
         async with asyncio.TaskGroup() as group:
@@ -114,5 +120,14 @@ class StreamCall(Exchange):
 
     def _dropped(self, drop: Drop) -> None:
         if self._ledger.settle(drop.frame_id):
-            post = self._outbox.post_late if drop.reason is DropReason.SUPERSEDED else self._outbox.post
-            post(StreamResponse(frame_dropped=drop_message(drop)))
+            notice = StreamResponse(frame_dropped=drop_message(drop))
+            if drop.reason is DropReason.SUPERSEDED:
+                self._outbox.post_late(notice, self._superseded_within_s())
+            else:
+                self._outbox.post(notice)
+
+    def _superseded_within_s(self) -> float:
+        """A share of the stream's turn: fresh enough a frame for the next one, and few that nobody will style."""
+        turn_ms = self._turn_ms()
+        share_ms = UNKNOWN_MS if turn_ms is None else turn_ms * SHARE_OF_TURN
+        return min(max(share_ms, SOONEST_MS), LATEST_MS) / MS_PER_S
