@@ -109,7 +109,7 @@ class Session:
 
     @property
     def turn_ms(self) -> float | None:
-        """How long turns of late take, their tail, from a frame being there to one being styled. None while too few were taken."""
+        """How long turns take, their tail, from a frame being there to one being styled. None while too few were taken."""
         return self._ladder.turn_ms
 
     @property
