@@ -45,10 +45,10 @@ def need_browser() -> None:
 
 
 @contextmanager
-def served(**environment: str) -> Iterator[str]:
-    """The real server on free ports; gives its HTTP address, and stops it with SIGTERM."""
+def served(http_port: int = 0, **environment: str) -> Iterator[str]:
+    """The real server, on free ports unless one is given; gives its HTTP address, and stops it with SIGTERM."""
     # -P: what is tested is the installed package, never the checkout that happens to be the working directory.
-    command = [sys.executable, "-P", "-m", "cmstream", "serve", "--http-port", "0", "--grpc-port", "0"]
+    command = [sys.executable, "-P", "-m", "cmstream", "serve", "--http-port", str(http_port), "--grpc-port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
     assert process.stdout is not None
     try:
