@@ -1,9 +1,10 @@
 /**
  * The bare view, for an OBS Browser Source: the painted video and nothing else, and it always comes back by itself.
- * ?fit=contain|cover|fill  ?token=…  ?debug shows what is going on.
+ * ?fit=contain|cover|fill  ?token=…  ?debug shows what is going on, and how late the painting is.
  */
 
 import { whepUrl } from "./address.js";
+import { Api } from "./api.js";
 import { find } from "./element.js";
 import { NO_MEDIA, Problem, explain } from "./problem.js";
 import { Keeper } from "./retry.js";
@@ -33,6 +34,7 @@ let movedAt = performance.now();
 
 const token = query.get("token") ?? "";
 let overSocket = false;
+let following = new AbortController();
 
 /** @param {AbortSignal} signal @returns {Promise<import("./peer.js").Peer | SocketCall>} */
 function connect(signal) {
@@ -43,14 +45,34 @@ const keeper = new Keeper(connect, {
   trying: () => say(`connecting to ${stream}`),
   up: () => {
     movedAt = performance.now();
-    say(`connected to ${stream}${overSocket ? " over WebSocket, as UDP is blocked here" : ""}`);
+    say(connected());
+    if (debug) void follow();
   },
   down: (error, retryMs) => {
+    following.abort();
     if (error instanceof Problem && error.status === NO_MEDIA) overSocket = true; // no UDP passes here
     const { title, detail } = explain(error, stream);
     say(`${title}: ${detail} Again in ${(retryMs / 1000).toFixed(1)} s.`);
   },
 });
+
+/** @param {number | null} [lateMs] */
+function connected(lateMs = null) {
+  const late = lateMs === null ? "" : `: painted ${Math.round(lateMs)} ms after it reached the server`;
+  return `connected to ${stream}${overSocket ? " over WebSocket, as UDP is blocked here" : ""}${late}`;
+}
+
+/** Once a second, until the connection is lost, or for as long as the server tells. */
+async function follow() {
+  following.abort();
+  following = new AbortController();
+  const { signal } = following;
+  try {
+    await new Api(token).follow(stream, (state) => !signal.aborted && say(connected(state.age_ms)), signal);
+  } catch (error) {
+    if (!signal.aborted) say(`${connected()}; ${explain(error, stream).detail}`);
+  }
+}
 
 /** A frozen picture on air is worse than none: hide it, and ask anew when nothing moves for longer. */
 async function check() {

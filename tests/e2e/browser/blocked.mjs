@@ -35,6 +35,7 @@ await report(async (page) => {
   await view.addInitScript(blockUdp);
   await view.goto(`${base}/view/${stream}?debug`);
   const viewed_ms = await untilPainted(view);
+  await view.waitForFunction(() => /painted \d+ ms after/.test(document.querySelector("#debug").textContent));
   const said = await view.textContent("#debug");
   await view.close();
   const result = {
