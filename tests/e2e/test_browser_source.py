@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +25,7 @@ SETTINGS = {"CMSTREAM_ENGINE__SIZE_PX": "256", "CMSTREAM_STREAMS__ADAPT": "false
 
 @contextmanager
 def published(address: str, picture: str) -> Iterator[None]:
-    """Somebody's ffmpeg, publishing one of its test pictures by WHIP until the server goes or this ends."""
+    """Somebody's ffmpeg, publishing one of its test pictures by WHIP, started again if it gives up, until this ends."""
     codec = (
         "-c:v",
         "libx264",
@@ -39,26 +40,26 @@ def published(address: str, picture: str) -> Iterator[None]:
         "-g",
         "15",
     )
-    command = (
-        *(
-            imageio_ffmpeg.get_ffmpeg_exe(),
-            "-loglevel",
-            "quiet",
-            "-nostdin",
-            "-re",
-            "-f",
-            "lavfi",
-            "-i",
-            f"{picture}=size=256x144:rate=15",
-        ),
-        *(*codec, "-pix_fmt", "yuv420p", "-f", "whip", f"{address}/whip/{STREAM}"),
-    )
-    process = subprocess.Popen(command)
+    source = ("-re", "-f", "lavfi", "-i", f"{picture}=size=256x144:rate=15")
+    ffmpeg = (imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "quiet", "-nostdin")
+    command = (*ffmpeg, *source, *codec, "-pix_fmt", "yuv420p", "-f", "whip", f"{address}/whip/{STREAM}")
+    over = Event()
+
+    def publish() -> None:
+        while not over.is_set():
+            process = subprocess.Popen(command)
+            while process.poll() is None and not over.wait(0.1):
+                pass
+            process.terminate()
+            process.wait(10)
+
+    publisher = Thread(target=publish)
+    publisher.start()
     try:
         yield
     finally:
-        process.terminate()
-        process.wait(10)
+        over.set()
+        publisher.join()
 
 
 def now_s() -> float:
