@@ -18,13 +18,17 @@ ARGS ?=
 BASE_PYTHON ?= python3
 # What the checks and the browser tests of the console need; nothing in it is served.
 BROWSER_TOOLS := clients/browser/node_modules/.package-lock.json
+# Clients nobody here wrote, for the tests in tests/interop.
+FOREIGN_CLIENTS := tests/interop/node_modules/.package-lock.json
+# How long `make fuzz` spends on each surface.
+FUZZ_SECONDS ?= 60
 BUF := npx --yes --package=@bufbuild/buf@1.75.0 -- buf
 
 ifeq ($(PYTHON),$(VENV)/bin/python)
 READY := $(STAMP)
 endif
 
-.PHONY: help setup run test soak check types lint contracts proto gpu bench train measure screenshot reference wheel clean
+.PHONY: help setup run test soak fuzz check types lint contracts proto gpu bench train measure screenshot reference wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -41,14 +45,23 @@ $(BROWSER_TOOLS): clients/browser/package-lock.json
 	cd clients/browser && npm ci --no-audit --no-fund --silent
 	touch $@
 
+$(FOREIGN_CLIENTS): tests/interop/package-lock.json
+	@command -v npm > /dev/null || { echo "npm is not installed: install Node.js 20 or later"; exit 1; }
+	cd tests/interop && npm ci --no-audit --no-fund --silent
+	touch $@
+
 run: $(STAMP) ## set up, then start the server with the embedded model
 	exec $(VENV)/bin/cmstream serve $(ARGS)
 
-test: $(STAMP) $(BROWSER_TOOLS) ## set up, then every test that needs no GPU
+test: $(STAMP) $(BROWSER_TOOLS) $(FOREIGN_CLIENTS) ## set up, then every test that needs no GPU
 	$(VENV)/bin/pytest $(ARGS)
 
 soak: $(STAMP) ## overload the server threefold for SOAK_MINUTES=10; figures and a plot go to out/soak
 	SOAK_MINUTES=$(SOAK_MINUTES) $(VENV)/bin/pytest -m soak tests/e2e/test_overload.py -s $(ARGS)
+
+fuzz: $(STAMP) ## coverage-guided fuzzing with atheris, FUZZ_SECONDS=60 on each surface; findings go to out/fuzz
+	$(VENV)/bin/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[fuzz]'
+	for surface in offer fragment parameters message; do $(VENV)/bin/python -m tests.fuzz $$surface $(FUZZ_SECONDS) || exit 1; done
 
 check: lint types contracts $(BROWSER_TOOLS) ## ruff, mypy strict, import contracts, protos, console, Dockerfile
 	$(BUF) lint protos

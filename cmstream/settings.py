@@ -7,15 +7,50 @@ defaults; a test keeps it equal to this file.
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from cmstream.core.errors import ConfigurationError
 from cmstream.core.params import MAX_BUDGET_MS, MIN_BUDGET_MS
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+_ICE_URL = re.compile(
+    r"(?P<scheme>stuns?|turns?):(?:(?P<user>[^:@]+):(?P<secret>[^@]+)@)?"
+    r"(?P<host>[A-Za-z0-9.-]+)(?::(?P<port>\d{1,5}))?(?P<transport>\?transport=(?:udp|tcp))?"
+)
+_NOT_IN_CREDENTIALS = re.compile(r"""[^\x21-\x7e]|[,;"'\\<>]""")
+
+
+def _ice_url(url: str) -> str:
+    """RFC 7064 and 7065, with `user:secret@` before the host (percent-encoded where need be). The message never repeats it."""
+    parts = _ICE_URL.fullmatch(url)
+    if parts is None or int(parts["port"] or 1) not in range(1, 65536):
+        raise ValueError("is not of the form stun:host:port or turn:user:secret@host:port?transport=udp (IPv6 only by name)")
+    if parts["scheme"].startswith("stun") and (parts["user"] or parts["transport"]):
+        raise ValueError("a STUN server has neither credentials nor a transport")
+    if any(_NOT_IN_CREDENTIALS.search(unquote(parts[part] or "")) for part in ("user", "secret")):
+        raise ValueError("credentials must be ASCII without spaces, quotes, commas, semicolons: clients cut Link headers there")
+    return url
+
+
+def _base_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must be http(s)://host:port, with a path at most")
+    return url.rstrip("/")
+
+
+def _address(text: str) -> str:
+    return str(ipaddress.ip_address(text))
+
+
+Address = Annotated[str, AfterValidator(_address)]
+IceUrl = Annotated[str, AfterValidator(_ice_url)]
 
 
 class Section(BaseModel):
@@ -31,6 +66,9 @@ class HttpSettings(Section):
     port: Port = Field(8080, description="TCP port; 0 picks a free one.")
     allowed_origins: tuple[str, ...] = Field(
         (), description="Other origins whose pages may call this server, e.g. 'https://studio.example'. Own pages always may."
+    )
+    proxies: tuple[Address, ...] = Field(
+        (), description="Addresses of reverse proxies whose X-Forwarded-For says who calls; limits by address go by that."
     )
 
 
@@ -96,8 +134,27 @@ class StreamSettings(Section):
 class RtcSettings(Section):
     """WebRTC peers."""
 
-    ice_servers: tuple[str, ...] = Field(
+    ice_servers: tuple[IceUrl, ...] = Field(
         (), description="STUN/TURN URLs for server and clients, e.g. 'turn:user:secret@turn.example:3478'."
+    )
+    turn_secret: SecretStr | None = Field(
+        None,
+        min_length=1,
+        description="Secret shared with a TURN server (coturn: static-auth-secret): credentials made of it expire.",
+    )
+    turn_ttl_s: int = Field(3600, ge=60, le=604_800, description="How long credentials made of turn_secret are valid.")
+    offers_per_minute: int = Field(
+        120, ge=0, le=100_000, description="WHIP and WHEP offers an address may make, a quarter of them at once; 0: no limit."
+    )
+    changes_per_minute: int = Field(
+        1200,
+        ge=0,
+        le=1_000_000,
+        description="PATCH and DELETE of sessions by an address, a quarter of them at once; 0: no limit.",
+    )
+    max_pending: int = Field(48, ge=1, le=4096, description="WebRTC sessions at once that are not connected yet.")
+    overflow_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
+        None, description="Another server, 'https://b.example': where POSTs go (307) that this one has no room for."
     )
     connect_timeout_s: float = Field(10.0, ge=1, le=120, description="A peer not connected by then is closed.")
     idle_timeout_s: float = Field(15.0, ge=1, le=600, description="A publisher that sends no frame for so long is closed.")

@@ -22,6 +22,11 @@ class MonotonicClock:
         return time.monotonic_ns()
 
 
+def unix_s() -> int:
+    """Seconds since 1970, for what another machine has to agree on (credentials that expire); never for durations."""
+    return time.time_ns() // NS_PER_S
+
+
 class FakeClock:
     """A clock that moves only when told. Starts at 1 s so that 0 never means "now"."""
 

@@ -9,6 +9,7 @@ CmstreamError
 ├── Conflict                the stream's state forbids it: 409, FAILED_PRECONDITION
 ├── Unauthenticated         no token or a wrong one: 401, UNAUTHENTICATED
 ├── ResourceExhausted       full: 503 + Retry-After, RESOURCE_EXHAUSTED
+│   └── RateLimited         asked too often: 429 + Retry-After
 ├── Unavailable             loading, draining or gone: 503, UNAVAILABLE
 ├── WeightsRejected         a weights file that is not what it must be
 ├── ConfigurationError      settings that cannot be served
@@ -41,7 +42,7 @@ class InvalidFrame(InvalidInput):
 
 
 class InvalidOffer(InvalidInput):
-    """An SDP body could not be parsed (`usable` True: it parsed and asks for something this server cannot do)."""
+    """An SDP body could not be parsed (`parsed` True: it parsed and asks for something this server cannot do)."""
 
     def __init__(self, message: str, *, parsed: bool = False) -> None:
         self.parsed = parsed
@@ -66,6 +67,10 @@ class ResourceExhausted(CmstreamError):
     def __init__(self, message: str, *, retry_after_s: int = 5) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(message)
+
+
+class RateLimited(ResourceExhausted):
+    """One caller asks more often than one may; others are served."""
 
 
 class Unavailable(CmstreamError):

@@ -4,54 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import itertools
-import os
+import re
 import socket
 import struct
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
 from aiohttp import ClientSession
+from aioice import Candidate, Connection
 
 from cmstream.core.trace import Trace
 from cmstream.engine.fake import FakeEngine
 from cmstream.server import Server
 from cmstream.settings import GrpcSettings, HttpSettings, RtcSettings, Settings, StreamSettings
+from cmstream.transport.http import body
+from tests.e2e.held import Held
 from tests.e2e.overload import resident_kb
 from tests.session.stage import grey
 from tests.transport.http.serving import SDP
 from tests.transport.http.talking import opening
 from tests.transport.rtc.media import ColourTrack, client, offer_of
+from tests.transport.rtc.test_offer import offer, section
 
-BURST, BURSTS = 25, 2
+BURST, BURSTS = 20, 2
 TIMEOUT_S = 1
 MEMORY_KB = 8 * 1024  # beside what the same bursts needed before: 40 kB a session
-
-
-@dataclass(frozen=True)
-class Held:
-    """What this process holds."""
-
-    sockets: int
-    tasks: int
-    threads: int
-
-    @classmethod
-    def now(cls) -> Held:
-        gc.collect()
-        sockets = sum(os.path.realpath(f"/proc/self/fd/{name}").find("socket:") >= 0 for name in os.listdir("/proc/self/fd"))
-        # The loop's own executor grows to its size and stays; the codec pool is as large as it is set.
-        threads = [one for one in threading.enumerate() if not one.name.startswith(("asyncio_", "codecs"))]
-        return cls(sockets, len(asyncio.all_tasks()), len(threads))
-
-    def within(self, other: Held) -> bool:
-        return self.sockets <= other.sockets and self.tasks <= other.tasks and self.threads <= other.threads
 
 
 @asynccontextmanager
@@ -60,7 +41,9 @@ async def published() -> AsyncIterator[Server]:
     settings = Settings(
         http=HttpSettings(port=0),
         grpc=GrpcSettings(port=0),
-        rtc=RtcSettings(connect_timeout_s=TIMEOUT_S, idle_timeout_s=TIMEOUT_S, max_peers=1024),
+        rtc=RtcSettings(
+            connect_timeout_s=TIMEOUT_S, idle_timeout_s=TIMEOUT_S, max_peers=1024, max_pending=1024, offers_per_minute=0
+        ),
         streams=StreamSettings(max_streams=1024, max_viewers=1024, linger_s=0.2, budget_ms=5000, adapt=False),
     )
 
@@ -94,6 +77,39 @@ async def half_open_whep(server: Server, number: int) -> None:
         async with http.post("/whep/cam", data=await offer_of(connection), headers=SDP) as answer:
             assert answer.status == 201
     await connection.close()
+
+
+async def half_secured_whip(server: Server, number: int) -> None:
+    """ICE finds a way, and DTLS never begins on it."""
+    ice = Connection(ice_controlling=True, use_ipv6=False)
+    await ice.gather_candidates()
+    found = [f"a=candidate:{candidate.to_sdp()}" for candidate in ice.local_candidates]
+    wanted = offer(section("video", "sendonly", 0, *found))
+    wanted = wanted.replace("a=ice-ufrag:EsAw", f"a=ice-ufrag:{ice.local_username}")
+    wanted = re.sub(r"a=ice-pwd:\S+", f"a=ice-pwd:{ice.local_password}", wanted)
+    async with ClientSession(server.http_address) as http:
+        async with http.post(f"/whip/secured-{number}", data=wanted, headers=SDP) as answer:
+            told = await answer.text()
+            assert answer.status == 201
+    ice.remote_username = re.findall(r"a=ice-ufrag:(\S+)", told)[0]
+    ice.remote_password = re.findall(r"a=ice-pwd:(\S+)", told)[0]
+    for candidate in re.findall(r"a=candidate:(.+)\r", told):
+        await ice.add_remote_candidate(Candidate.from_sdp(candidate))
+    await ice.add_remote_candidate(None)
+    await ice.connect()
+    await ice.close()
+
+
+async def half_sent_offer(server: Server, number: int) -> None:
+    """An offer that is announced and comes in part; every second client then leaves, the others stay for a while."""
+    reader, writer = await connect(server)
+    head = (
+        f"POST /whip/sent-{number} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/sdp\r\nContent-Length: 4000\r\n\r\n"
+    )
+    writer.write(head.encode() + b"v=0\r\no=- 1 1 IN IP4 0\r\n")
+    if number % 2:
+        assert b" 408 " in await reader.readline()
+    tear(writer)
 
 
 async def torn_websocket(server: Server, number: int) -> None:
@@ -144,12 +160,13 @@ async def settled(server: Server, before: Held) -> Held:
 
 NUMBERS = itertools.count()
 VIEWERS = ("whep", "websocket", "mjpeg")
-KINDS = [half_open_whip, half_open_whep, torn_websocket, torn_mjpeg]
+KINDS = [half_open_whip, half_open_whep, half_secured_whip, half_sent_offer, torn_websocket, torn_mjpeg]
 
 
 @pytest.mark.e2e
 @pytest.mark.timeout(240)
-async def test_two_hundred_abandoned_sessions_in_bursts_leave_nothing_behind() -> None:
+async def test_two_hundred_abandoned_sessions_in_bursts_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "BODY_TIMEOUT_S", TIMEOUT_S)
     async with published() as server:
         await bursts(server)  # what is made once, on first use, and what such bursts need at a time, is no leak
         await asyncio.sleep(2 * TIMEOUT_S)

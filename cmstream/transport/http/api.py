@@ -9,6 +9,7 @@ from aiohttp import web
 
 from cmstream.core.errors import InvalidInput
 from cmstream.core.params import json_schema
+from cmstream.transport.http.body import body_of
 from cmstream.transport.http.context import context_of
 from cmstream.transport.http.openapi import document
 from cmstream.transport.http.problem import RETRY_AFTER_S
@@ -97,11 +98,11 @@ def _integer(digits: str) -> float:
 async def _object(request: web.Request) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="send the parameters as application/json")
-    body = await request.content.read(MAX_BODY_BYTES + 1)
-    while len(body) <= MAX_BODY_BYTES and (more := await request.content.read(MAX_BODY_BYTES + 1 - len(body))):
-        body += more
-    if len(body) > MAX_BODY_BYTES:
-        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
+    return parameters_of(await body_of(request, MAX_BODY_BYTES))
+
+
+def parameters_of(body: bytes) -> dict[str, Any]:
+    """The object that a body is, whatever it holds. Raises InvalidInput for what is no JSON object."""
     try:
         value = json.loads(body, parse_int=_integer)
     except (ValueError, RecursionError) as error:

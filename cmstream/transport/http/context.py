@@ -10,18 +10,20 @@ from aiohttp import web
 
 from cmstream.core.clock import Clock
 from cmstream.core.metrics import Metrics
+from cmstream.core.throttle import Throttle
 from cmstream.session.registry import Registry
 from cmstream.session.watch import Watch
 from cmstream.settings import Settings
 from cmstream.transport.conversation.calls import Calls
 from cmstream.transport.conversation.services import Services
+from cmstream.transport.http.placement import Placement
 from cmstream.transport.rtc.peers import Peers
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """Everything a route may use. To end open event streams, set `stopping` and wake the `watches` they wait on; `calls` are
-    the WebSockets that are open."""
+    the WebSockets that are open; `offers` and `changes` limit what an address may ask of WebRTC sessions."""
 
     settings: Settings
     registry: Registry
@@ -33,6 +35,9 @@ class Context:
     watches: set[Watch]
     services: Services
     calls: Calls
+    offers: Throttle
+    changes: Throttle
+    placement: Placement
 
 
 CONTEXT = web.AppKey("context", Context)

@@ -32,8 +32,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     refusal = _foreign_host(request) or _foreign_origin(request)
     if refusal is not None:
         return refusal
-    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-        return web.Response(status=204)  # a preflight (Fetch, 4.8), on any route; `finish_headers` says who is allowed
+    if request.method == "OPTIONS" and request.match_info.http_exception and "Access-Control-Request-Method" in request.headers:
+        return web.Response(status=204)  # a preflight (Fetch, 4.8), where no route answers it; `finish_headers` says who may
     if not _is_open(request):
         _check_token(request)
     return await handler(request)

@@ -11,6 +11,7 @@ _STREAM = {"name": "stream", "in": "path", "required": True, "schema": {"type": 
 _SESSION = {"name": "session", "in": "path", "required": True, "schema": {"type": "string"}}
 _PROBLEM_BODY = {
     "description": "What went wrong and what to do (RFC 9457)",
+    "headers": {"Retry-After": {"description": "Seconds to wait, of 409, 429 and 503", "schema": {"type": "integer"}}},
     "content": {
         "application/problem+json": {
             "schema": {
@@ -54,15 +55,24 @@ def document(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _negotiation(prefix: str, verb: str) -> dict[str, Any]:
     sdp = {"application/sdp": _TEXT}
-    codes = ("400", "401", "409", "413", "415", "422", "503")
+    codes = ("400", "401", "403", "408", "409", "413", "415", "422", "429", "503")
+    created = {
+        "description": "The answer, with every candidate of the server",
+        "content": sdp,
+        "headers": {"Location": _header("The session"), "Link": _header("STUN and TURN servers, rel=ice-server")},
+    }
+    moved = {"description": "No room here: offer there", "headers": {"Location": _header("Where to offer")}}
+    empty = {"description": "Nothing, of type application/sdp", "content": sdp}
+    changed = dict.fromkeys(("401", "403", "404", "429"), _PROBLEM)
     return {
         f"/{prefix}/{{stream}}": {
             "parameters": [_STREAM],
             "post": {
                 "summary": f"Offer to {verb}; the session's URL is in Location",
                 "requestBody": {"required": True, "content": sdp},
-                "responses": {"201": {"description": "The answer", "content": sdp}, **dict.fromkeys(codes, _PROBLEM)},
+                "responses": {"201": created, "307": moved, **dict.fromkeys(codes, _PROBLEM)},
             },
+            "get": {"summary": "Tells players what this is", "responses": {"200": empty, "400": _PROBLEM, "401": _PROBLEM}},
             "options": _options("What can be posted", "Accept-Post"),
         },
         f"/{prefix}/{{stream}}/{{session}}": {
@@ -70,10 +80,18 @@ def _negotiation(prefix: str, verb: str) -> dict[str, Any]:
             "patch": {
                 "summary": "Trickle candidates",
                 "requestBody": {"required": True, "content": {"application/trickle-ice-sdpfrag": _TEXT}},
-                "responses": {"204": {"description": "Taken"}, **dict.fromkeys(("400", "404", "415", "422"), _PROBLEM)},
+                "responses": {
+                    "204": {"description": "Taken"},
+                    **dict.fromkeys(("400", "408", "413", "415", "422"), _PROBLEM),
+                    **changed,
+                },
             },
             "options": _options("What can be patched", "Accept-Patch"),
-            "delete": {"summary": "End the session", "responses": {"200": {"description": "Ended"}, "404": _PROBLEM}},
+            "get": {
+                "summary": "Whether the session is there",
+                "responses": {"204": {"description": "It is"}, "401": _PROBLEM, "404": _PROBLEM},
+            },
+            "delete": {"summary": "End the session", "responses": {"200": {"description": "Ended"}, **changed}},
         },
     }
 
@@ -100,8 +118,12 @@ def _fallbacks() -> dict[str, Any]:
 
 
 def _options(summary: str, header: str) -> dict[str, Any]:
-    answer = {"description": f"Named in {header}", "headers": {header: _TEXT}}
-    return {"summary": summary, "security": [{}], "responses": {"204": answer}}
+    answer = {"description": f"Named in {header}", "headers": {header: _header(summary)}}
+    return {"summary": summary, "security": [{}], "responses": {"200": answer}}
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, **_TEXT}
 
 
 def _streams() -> dict[str, Any]:
@@ -116,7 +138,7 @@ def _streams() -> dict[str, Any]:
             "patch": {
                 "summary": "Change parameters",
                 "requestBody": patch,
-                "responses": {"200": state, **dict.fromkeys(("400", "404", "413", "415", "422"), _PROBLEM)},
+                "responses": {"200": state, **dict.fromkeys(("400", "404", "408", "413", "415", "422"), _PROBLEM)},
             },
             "delete": {"summary": "End the stream", "responses": {"204": {"description": "Ended"}, "404": _PROBLEM}},
         },

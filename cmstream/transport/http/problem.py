@@ -17,6 +17,7 @@ from cmstream.core.errors import (
     InvalidOffer,
     InvalidParameters,
     NotFound,
+    RateLimited,
     ResourceExhausted,
     Unauthenticated,
     Unavailable,
@@ -98,6 +99,8 @@ def status_of(error: CmstreamError) -> int:
             return 404
         case Conflict():
             return 409
+        case RateLimited():
+            return 429
         case ResourceExhausted() | Unavailable():
             return 503
         case _:

@@ -11,6 +11,7 @@ from aiohttp import web
 from cmstream.core.clock import Clock
 from cmstream.core.errors import ConfigurationError
 from cmstream.core.metrics import Metrics
+from cmstream.core.throttle import Throttle
 from cmstream.session.registry import Registry
 from cmstream.session.watch import Watch
 from cmstream.settings import Settings
@@ -19,6 +20,7 @@ from cmstream.transport.conversation.services import Services, limits_of
 from cmstream.transport.http import api, console, events, mjpeg, sdp, websocket
 from cmstream.transport.http.context import CONTEXT, Context
 from cmstream.transport.http.guard import finish_headers, guard
+from cmstream.transport.http.placement import Overflow
 from cmstream.transport.http.problem import problems
 from cmstream.transport.rtc.offer import MAX_SDP_BYTES
 from cmstream.transport.rtc.peers import Peers
@@ -49,7 +51,9 @@ class HttpServer:
         self._calls = Calls()
         services = Services(registry, metrics, clock, codecs, limits_of(settings), settings.grpc.stall_timeout_s)
         streams = (self._stopping, self._watches, services, self._calls)
-        app[CONTEXT] = Context(settings, registry, metrics, clock, peers, ready, *streams)
+        offers, changes = (Throttle(rate, clock) for rate in (settings.rtc.offers_per_minute, settings.rtc.changes_per_minute))
+        limits = (offers, changes, Overflow(settings.rtc.overflow_url))
+        app[CONTEXT] = Context(settings, registry, metrics, clock, peers, ready, *streams, *limits)
         app.on_response_prepare.append(finish_headers)
         for module in (api, events, sdp, websocket, mjpeg):
             app.add_routes(module.routes())

@@ -107,6 +107,8 @@ class MarkerJitterBuffer(JitterBuffer):
         while (run := self._whole_run()) is not None:
             self.remove(len(run))
             data = b"".join(packet._data for packet in run)  # type: ignore[attr-defined]  # set by the receiver
+            if not data:  # padding, by which browsers measure bandwidth where there is no RTX; FFmpeg takes no data for the end
+                continue
             arrived_ns = min(packet._arrived_ns for packet in run)  # type: ignore[attr-defined]  # set by add
             whole.append(VideoFrameData(data, run[0].timestamp, arrived_ns))
         if not whole:

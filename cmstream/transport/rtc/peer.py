@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 Role = Literal["publisher", "viewer"]
 ENDED_STATES = {"failed", "closed"}
+RTCP_MUX, RTCP_MUX_ONLY = "a=rtcp-mux\r\n", "a=rtcp-mux-only\r\n"  # RFC 9725, 4.4.1, asks for the latter too
 SEND_PROFILES = ("42e01f", "42001f")
 
 
@@ -59,16 +60,21 @@ class Peer:
         self._remote_fragments = username_fragments(offer_sdp)
         try:
             await self.connection.setRemoteDescription(RTCSessionDescription(offer_sdp, "offer"))
-            if self.role == "publisher":
-                for transceiver in self.connection.getTransceivers():
-                    transceiver.direction = "recvonly"
+            for transceiver in self.connection.getTransceivers():
+                transceiver.direction = self._direction(transceiver)
             await self.connection.setLocalDescription(await self.connection.createAnswer())
         except (OperationError, InvalidAccessError, InvalidStateError) as error:
             raise InvalidOffer(f"the offer cannot be answered: {error}; H264 or VP8 video is needed", parsed=True) from error
         except Exception as error:  # a hostile offer that parses can still fail anywhere inside aiortc
             log.debug("offer refused", exc_info=True)
             raise InvalidOffer(f"the offer cannot be used: {type(error).__name__} {str(error)[:120]}", parsed=True) from error
-        self.answer_sdp = self.connection.localDescription.sdp
+        self.answer_sdp = self.connection.localDescription.sdp.replace(RTCP_MUX, RTCP_MUX + RTCP_MUX_ONLY)
+
+    def _direction(self, transceiver: RTCRtpTransceiver) -> str:
+        """One way only, whatever was offered (RFC 9725, 4.2; draft-ietf-wish-whep-03, 4.3.5)."""
+        if self.role == "publisher":
+            return "recvonly"
+        return "inactive" if transceiver.sender.track is None else "sendonly"
 
     async def add_candidates(self, fragment: str) -> None:
         """Take trickled candidates. Raises InvalidOffer, also for an ICE restart, which aiortc cannot do."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Coroutine
 from concurrent.futures import Executor
-from urllib.parse import unquote
 
-from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
+from aiortc import RTCConfiguration, RTCPeerConnection
 
 from cmstream.core.clock import Clock
 from cmstream.core.errors import CmstreamError, NotFound, ResourceExhausted, Unavailable
@@ -23,12 +23,14 @@ from cmstream.settings import RtcSettings
 from cmstream.transport.rtc import compat
 from cmstream.transport.rtc.broadcast import Broadcasts
 from cmstream.transport.rtc.feed import Feed
+from cmstream.transport.rtc.ice_server import IceServers
 from cmstream.transport.rtc.offer import check_offer
 from cmstream.transport.rtc.peer import Peer, Role, prefer_send_codecs
 from cmstream.transport.rtc.tracks import FedTrack, Intake
 
 log = logging.getLogger(__name__)
 
+REMEMBERED = 256
 CHECK_S = 3600.0  # a watch is woken by every change; this only bounds the wait
 
 
@@ -52,7 +54,9 @@ class Peers:
         self._codecs = codecs
         self._hosts = ("127.0.0.1",) if loopback_only else None
         self._broadcasts = Broadcasts(1000 * settings.bitrate_kbps, clock, metrics, codecs, self._spawn)
+        self.ice_servers = IceServers(settings)
         self._peers: dict[str, Peer] = {}
+        self._ended: deque[str] = deque(maxlen=REMEMBERED)
         self._tasks: asyncio.TaskGroup | None = None
 
     def __repr__(self) -> str:
@@ -97,13 +101,19 @@ class Peers:
         await self._answer(peer, offer)
         return peer
 
-    async def trickle(self, session_id: str, fragment: str) -> None:
-        """Add candidates to a session. Raises NotFound or InvalidOffer."""
-        await self._find(session_id).add_candidates(fragment)
+    def find(self, session_id: str, stream: str, role: Role) -> Peer:
+        """The session of that identifier, if it is that of such a peer. Raises NotFound."""
+        peer = self._peers.get(session_id)
+        if peer is None or (peer.stream, peer.role) != (stream, role):
+            raise NotFound("no such WebRTC session; it may have ended")
+        return peer
 
-    async def close(self, session_id: str) -> None:
-        """End a session; its sockets are closed when this returns. Raises NotFound."""
-        peer = self._find(session_id)
+    def has_ended(self, session_id: str) -> bool:
+        """Whether it is the identifier of a session that ended not long ago."""
+        return session_id in self._ended
+
+    async def close(self, peer: Peer) -> None:
+        """End a session; its sockets are closed when this returns. Ending one that has ended is fine."""
         peer.end("the client ended the session")
         await peer.gone.wait()
 
@@ -115,18 +125,17 @@ class Peers:
         await asyncio.gather(*(peer.gone.wait() for peer in peers))
 
     def _admit(self) -> None:
-        if len(self._peers) >= self._settings.max_peers:
-            raise ResourceExhausted(f"the server has its {self._settings.max_peers} WebRTC sessions (rtc.max_peers)")
-
-    def _find(self, session_id: str) -> Peer:
-        peer = self._peers.get(session_id)
-        if peer is None:
-            raise NotFound("no such WebRTC session; it may have ended")
-        return peer
+        most, pending = self._settings.max_peers, self._settings.max_pending
+        if len(self._peers) >= most:
+            self._metrics.refusals.labels("max_peers").inc()
+            raise ResourceExhausted(f"the server has its {most} WebRTC sessions (rtc.max_peers)")
+        if sum(not peer.connected.is_set() for peer in self._peers.values()) >= pending:
+            self._metrics.refusals.labels("max_pending").inc()
+            raise ResourceExhausted(f"{pending} WebRTC sessions are connecting (rtc.max_pending); try again in a moment")
 
     def _peer(self, stream: str, role: Role) -> Peer:
         compat.ice_hosts.set(self._hosts)
-        servers = [_ice_server(url) for url in self._settings.ice_servers]  # always explicit: None means a public STUN
+        servers = [server.for_aiortc() for server in self.ice_servers.issue()]  # always explicit: None means a public STUN
         peer = Peer(RTCPeerConnection(RTCConfiguration(iceServers=servers)), stream, role)
         self._peers[peer.session_id] = peer
         self._metrics.peers.labels(role).inc()
@@ -238,18 +247,12 @@ class Peers:
         peer.end("closed")
         try:
             await peer.close()
+        except Exception:
+            self._metrics.errors.labels("peer_failed").inc()
+            log.exception("stream %s: WebRTC %s could not be closed", peer.stream, peer.role)
         finally:
             del self._peers[peer.session_id]
+            self._ended.append(peer.session_id)
             self._metrics.peers.labels(peer.role).dec()
             log.info("stream %s: WebRTC %s ended, %s", peer.stream, peer.role, peer.reason)
             peer.gone.set()
-
-
-def _ice_server(url: str) -> RTCIceServer:
-    """`turn:user:secret@host:port` as aiortc wants it; `stun:host:port` as it is."""
-    scheme, _, rest = url.partition(":")
-    credentials, at, host = rest.rpartition("@")
-    if not at:
-        return RTCIceServer(urls=url)
-    user, _, secret = credentials.partition(":")
-    return RTCIceServer(urls=f"{scheme}:{host}", username=unquote(user), credential=unquote(secret))

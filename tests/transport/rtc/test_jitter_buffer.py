@@ -215,3 +215,22 @@ def test_audio_is_left_to_aiortc() -> None:
     frame = buffer.add(packet(1, 1, last=False))[1]
     assert frame is not None
     assert not isinstance(frame, VideoFrameData)
+
+
+def test_padding_is_no_frame_and_the_frames_around_it_are_whole() -> None:
+    buffer = after_frames(2)
+    for sequence_number in (2, 3):  # browsers without RTX send it after a frame, under that frame's timestamp
+        padding = packet(sequence_number, 1, last=False)
+        padding._data = b""  # type: ignore[attr-defined]  # as the receiver leaves it for a packet without payload
+        assert buffer.add(padding) == (False, None)
+    frame = buffer.add(packet(4, 2, last=True))[1]
+    assert isinstance(frame, VideoFrameData)
+    assert (frame.data, frame.timestamp, frame.earlier) == (b"4;", 2 * FRAME_TICKS, [])
+
+
+def test_a_frame_of_nothing_is_passed_over() -> None:
+    buffer = after_frames(1)
+    empty = packet(1, 1, last=True)
+    empty._data = b""  # type: ignore[attr-defined]  # as above
+    assert buffer.add(empty) == (False, None)
+    assert buffer.add(packet(2, 2, last=True))[1] is not None

@@ -15,6 +15,7 @@ from cmstream.core.errors import Conflict, InvalidOffer, NotFound, ResourceExhau
 from cmstream.core.trace import Stage
 from cmstream.engine.fake import FakeEngine
 from cmstream.settings import RtcSettings, Settings, StreamSettings
+from cmstream.transport.rtc.peer import Role
 from tests.transport.rtc.media import ColourTrack, client, offer_of, publish, stage, watch
 
 BLUE, YELLOW = (20, 40, 200), (235, 215, 55)
@@ -178,10 +179,20 @@ async def test_an_audio_only_offer_is_refused_and_frees_the_name() -> None:
         await connection.close()
 
 
-async def test_ending_an_unknown_session_says_so() -> None:
+async def test_a_session_is_found_under_its_own_name_and_role_only_and_remembered_when_it_has_ended() -> None:
     async with stage() as on:
-        with pytest.raises(NotFound):
-            await on.peers.close("nonsense")
+        publisher = await publish(on.peers, "cam", BLUE)
+        (session_id,) = on.peers._peers
+        peer = on.peers.find(session_id, "cam", "publisher")
+        roles: tuple[Role, ...] = ("publisher", "publisher", "viewer")
+        for wrong_id, stream, role in zip(("nonsense", session_id, session_id), ("cam", "other", "cam"), roles, strict=True):
+            with pytest.raises(NotFound):
+                on.peers.find(wrong_id, stream, role)
+        assert not on.peers.has_ended(session_id)
+        await on.peers.close(peer)
+        await on.peers.close(peer)
+        assert on.peers.has_ended(session_id)
+        await publisher.close()
 
 
 async def test_a_viewer_sees_the_size_step_down_under_load_and_no_picture_is_broken_by_it() -> None:
@@ -220,6 +231,26 @@ async def test_a_client_that_leaves_in_the_middle_of_its_offer_leaves_no_socket_
         await until(lambda: repr(on.peers).startswith("<Peers 0"))
         await until(lambda: open_sockets() <= before)
         await connection.close()
+
+
+async def test_a_connection_that_cannot_be_closed_takes_nobody_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stage() as on:
+        publisher = await publish(on.peers, "cam", BLUE)
+        broken = await publish(on.peers, "broken", BLUE)
+        peer = next(peer for peer in on.peers._peers.values() if peer.stream == "broken")
+
+        async def fail() -> None:
+            raise AttributeError("'NoneType' object has no attribute 'stop'")  # as aiortc's close on what it set up halfway
+
+        monkeypatch.setattr(peer, "close", fail)
+        await on.peers.close(peer)
+        assert b'cmstream_errors_total{kind="peer_failed"} 1.0' in on.metrics.render()[0]
+        viewer, track = await watch(on.peers, "cam")
+        assert await mean_colour(await asyncio.wait_for(track.recv(), 10)) == pytest.approx(YELLOW, abs=14)
+        monkeypatch.undo()
+        await peer.close()
+        for connection in (viewer, publisher, broken):
+            await connection.close()
 
 
 def open_sockets() -> int:
