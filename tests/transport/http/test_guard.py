@@ -106,7 +106,7 @@ async def test_an_allowed_origin_passes_the_preflight_without_a_token(method: st
     http = HttpSettings(port=0, allowed_origins=(STUDIO,))
     async with serving(http=http, auth=AuthSettings(token=SecretStr("secret"))) as (_, client):
         async with client.options(path, headers={"Origin": STUDIO, "Access-Control-Request-Method": method}) as answer:
-            assert answer.status == 204
+            assert answer.status == (200 if path == "/whip/cam" else 204)
             assert answer.headers["Access-Control-Allow-Origin"] == STUDIO
             assert method in answer.headers["Access-Control-Allow-Methods"]
             assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
