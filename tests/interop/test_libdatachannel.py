@@ -40,7 +40,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def decoded(path: Path) -> list[NDArray[np.uint8]]:
     with av.open(str(path), format="h264") as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
 
 
 @pytest.mark.parametrize("media", ["audio,video", "video"])

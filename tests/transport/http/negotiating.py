@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aiohttp import ClientSession
 from aiortc import RTCPeerConnection
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict
 
 from tests.transport.http.serving import SDP
 from tests.transport.rtc.media import ColourTrack, client, offer_of
@@ -19,7 +19,7 @@ FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
 @dataclass(frozen=True)
 class Answered:
     status: int
-    headers: CIMultiDictProxy[str]
+    headers: CIMultiDict[str]
     text: str
     offer: str
 
