@@ -144,7 +144,7 @@ class RtcSettings(Section):
     )
     turn_ttl_s: int = Field(3600, ge=60, le=604_800, description="How long credentials made of turn_secret are valid.")
     offers_per_minute: int = Field(
-        120, ge=0, le=100_000, description="WHIP and WHEP offers an address may make, a quarter of them at once; 0: no limit."
+        120, ge=0, le=100_000, description="Offers an address may make to WHIP, and as many to WHEP, a quarter of them at once; 0: no limit."
     )
     changes_per_minute: int = Field(
         1200,

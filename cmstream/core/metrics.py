@@ -45,7 +45,9 @@ class Metrics:
             registry=on,
         )
         self.rung_steps = Counter("cmstream_rung_steps", "Changes of a stream's working size", ["direction"], registry=on)
-        self.refusals = Counter("cmstream_refusals", "Streams and viewers refused, by what was full", ["limit"], registry=on)
+        self.refusals = Counter(
+            "cmstream_refusals", "Streams and viewers refused, by the limit that was reached", ["limit"], registry=on
+        )
         self.engine_busy = Gauge("cmstream_engine_busy", "Part of the last two seconds in which the engine worked", registry=on)
         self.batches = Counter("cmstream_batches", "Batches run, by size", ["size"], registry=on)
         self.encodes = Counter(

@@ -45,3 +45,8 @@ class Throttle:
         if len(self._due_ns) > self._most_callers:
             self._due_ns.popitem(last=False)
         return 0.0
+
+    def give_back(self, caller: str) -> None:
+        """What `caller` was counted for last came to nothing and is not held against it."""
+        if caller in self._due_ns:
+            self._due_ns[caller] -= self._interval_ns

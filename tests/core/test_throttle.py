@@ -37,6 +37,16 @@ def test_callers_do_not_share() -> None:
     assert throttle.wait_s("b") == 0.0
 
 
+def test_what_is_given_back_can_be_taken_again() -> None:
+    throttle = Throttle(4, FakeClock())
+    for _ in range(10):
+        assert throttle.wait_s("a") == 0.0
+        throttle.give_back("a")
+    throttle.give_back("nobody")
+    assert throttle.wait_s("a") == 0.0
+    assert throttle.wait_s("a") > 0
+
+
 def test_zero_is_no_limit_and_remembers_nobody() -> None:
     throttle = Throttle(0, FakeClock())
     assert {throttle.wait_s(str(number)) for number in range(1000)} == {0.0}

@@ -34,7 +34,15 @@ async def coturn(folder: Path) -> AsyncIterator[tuple[str, Path]]:
     who = ["--use-auth-secret", f"--static-auth-secret={SECRET}", "--realm=cmstream.test"]
     less = ["-n", "--no-cli", "--no-tls", "--no-dtls", "--no-tcp-relay", f"--pidfile={folder}/pid", f"--userdb={folder}/db"]
     process = await asyncio.create_subprocess_exec(
-        "turnserver", *where, *who, *less, f"--log-file={log}", "--simple-log", "--verbose", stdout=asyncio.subprocess.DEVNULL
+        "turnserver",
+        *where,
+        *who,
+        *less,
+        f"--log-file={log}",
+        "--simple-log",
+        "--verbose",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
     )
     try:
         await listening(port)

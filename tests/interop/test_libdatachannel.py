@@ -64,7 +64,7 @@ async def test_a_publisher_shaped_like_obs_is_served_exactly_as_obs_wants(film: 
         f"{state['frames_received']} received, {rate_hz:.1f} fps seen in {seen['packets']} packets\n"
     )
     assert state["publisher"] == "whip"
-    assert state["frames_received"] > 0.8 * seen["sent"]["frames"]
+    assert state["frames_received"] > 0.5 * seen["sent"]["frames"]
     assert rate_hz > RATE_HZ / 2
     assert np.mean(frames[-5:], axis=(0, 1, 2)) == pytest.approx(YELLOW, abs=12)  # the fake engine inverts
 

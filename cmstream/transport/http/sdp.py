@@ -49,14 +49,16 @@ class SdpEndpoint:
 
     async def _post(self, request: web.Request) -> web.Response:
         context, stream = context_of(request), request.match_info["stream"]
-        _take(request, context.offers, "offers")
+        caller = _take(request, context.offers, "offers", self._prefix)  # viewers who come in crowds keep no publisher out
         if request.content_type != SDP:
             return problem(415, f"send the offer as {SDP}", headers={"Accept-Post": SDP})
         check_name(stream)
         offer = await _text(request)
         try:
             peer = await self._negotiate(context, stream, offer)
-        except self._placeable:
+        except self._placeable as error:
+            if isinstance(error, Conflict):  # who waits for a publisher may ask as often as it is told to
+                context.offers.give_back(caller)
             elsewhere = context.placement.elsewhere(request)
             if elsewhere is None:
                 raise
@@ -81,7 +83,7 @@ class SdpEndpoint:
 
     async def _delete(self, request: web.Request) -> web.Response:
         context = context_of(request)
-        _take(request, context.changes, "changes of sessions")
+        _take(request, context.changes, "changes of sessions", self._prefix)
         # OBS closes its connection first and then wants a 200: what it asks for has happened.
         if not context.peers.has_ended(request.match_info["session"]):
             await context.peers.close(self._session(request))
@@ -89,7 +91,7 @@ class SdpEndpoint:
 
     async def _patch(self, request: web.Request) -> web.Response:
         context = context_of(request)
-        _take(request, context.changes, "changes of sessions")
+        _take(request, context.changes, "changes of sessions", self._prefix)
         if request.content_type != FRAGMENT:
             return problem(415, f"send candidates as {FRAGMENT}", headers={"Accept-Patch": FRAGMENT})
         fragment = await _text(request)
@@ -127,12 +129,14 @@ def whep() -> SdpEndpoint:
     )
 
 
-def _take(request: web.Request, throttle: Throttle, what: str) -> None:
-    """Count a request of this caller. Raises RateLimited."""
-    wait_s = math.ceil(throttle.wait_s(caller_of(request)))
+def _take(request: web.Request, throttle: Throttle, what: str, prefix: str) -> str:
+    """Count a request of this caller, and give the name it is counted under. Raises RateLimited."""
+    caller = f"{prefix} {caller_of(request)}"
+    wait_s = math.ceil(throttle.wait_s(caller))
     if wait_s > 0:
         context_of(request).metrics.refusals.labels("rate").inc()
         raise RateLimited(f"too many {what} from this address; try again in {wait_s} s", retry_after_s=wait_s)
+    return caller
 
 
 async def _text(request: web.Request) -> str:

@@ -37,7 +37,8 @@ async def test_an_address_that_offers_too_often_is_answered_429_and_others_are_s
     async with serving(rtc=RtcSettings(offers_per_minute=8), http=proxied) as (server, http):
         codes = [(await post(http, "/whip/cam", "v=0 rubbish")).status for _ in range(3)]
         assert codes == [400, 400, 429]
-        told = await post(http, "/whep/cam", "v=0 rubbish")
+        assert (await post(http, "/whep/cam", "v=0 rubbish")).status == 400, "viewers are counted by themselves"
+        told = await post(http, "/whip/cam", "v=0 rubbish")
         assert (told.status, told.headers["Content-Type"].partition(";")[0]) == (429, "application/problem+json")
         assert int(told.headers["Retry-After"]) in (7, 8)
         other = await post(http, "/whip/cam", "v=0 rubbish", **{"X-Forwarded-For": "198.51.100.7"})
@@ -95,3 +96,10 @@ async def test_two_publishers_of_one_name_are_told_apart_and_the_first_stays() -
         assert (first.status, second.status) == (201, 409)
         assert "Retry-After" in second.headers
         assert server.registry.get("cam").publisher is not None
+
+
+async def test_viewers_that_wait_for_a_publisher_are_not_counted() -> None:
+    async with serving(rtc=RtcSettings(offers_per_minute=8)) as (_, http):
+        for _ in range(6):
+            async with answered(http, "/whep/cam") as told:
+                assert told.status == 409
