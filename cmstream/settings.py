@@ -144,13 +144,13 @@ class RtcSettings(Section):
     )
     turn_ttl_s: int = Field(3600, ge=60, le=604_800, description="How long credentials made of turn_secret are valid.")
     offers_per_minute: int = Field(
-        120, ge=0, le=100_000, description="Offers an address may make to WHIP, and as many to WHEP, a quarter of them at once; 0: no limit."
+        120, ge=0, le=100_000, description="Offers of an address to WHIP, and as many to WHEP; a quarter at once; 0: no limit."
     )
     changes_per_minute: int = Field(
         1200,
         ge=0,
         le=1_000_000,
-        description="PATCH and DELETE of sessions by an address, a quarter of them at once; 0: no limit.",
+        description="PATCH and DELETE by an address; a quarter at once; 0: no limit.",
     )
     max_pending: int = Field(48, ge=1, le=4096, description="WebRTC sessions at once that are not connected yet.")
     overflow_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
