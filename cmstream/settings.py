@@ -30,9 +30,9 @@ def _ice_url(url: str) -> str:
     """RFC 7064 and 7065, with `user:secret@` before the host (percent-encoded where need be). The message never repeats it."""
     parts = _ICE_URL.fullmatch(url)
     if parts is None or int(parts["port"] or 1) not in range(1, 65536):
-        raise ValueError("is not of the form stun:host:port or turn:user:secret@host:port?transport=udp (IPv6 only by name)")
+        raise ValueError("an ICE server is written stun:HOST:PORT or turn:USER:SECRET@HOST:PORT, HOST a name or IPv4")
     if parts["scheme"].startswith("stun") and (parts["user"] or parts["transport"]):
-        raise ValueError("a STUN server has neither credentials nor a transport")
+        raise ValueError("a STUN server is written stun:HOST:PORT, without credentials or transport")
     if any(_NOT_IN_CREDENTIALS.search(unquote(parts[part] or "")) for part in ("user", "secret")):
         raise ValueError("credentials must be ASCII without spaces, quotes, commas, semicolons: clients cut Link headers there")
     return url

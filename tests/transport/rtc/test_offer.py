@@ -29,7 +29,7 @@ def section(kind: str, direction: str, mid: int, *more: str) -> str:
 def test_the_offers_of_real_clients_are_taken(name: str) -> None:
     sends_video = "whep" not in name
     assert check_offer(OFFERS[name], sends_video=sends_video).startswith("v=0")
-    with pytest.raises(InvalidOffer, match="no video section that"):
+    with pytest.raises(InvalidOffer, match="section that (sends|receives)"):
         check_offer(OFFERS[name], sends_video=not sends_video)
 
 
@@ -53,7 +53,7 @@ def test_an_offer_that_sends_no_video_is_refused_for_publishing(direction: str) 
 
 @pytest.mark.parametrize("direction", ["sendonly", "inactive"])
 def test_an_offer_that_receives_no_video_is_refused_for_viewing(direction: str) -> None:
-    with pytest.raises(InvalidOffer, match="no video section that receives") as caught:
+    with pytest.raises(InvalidOffer, match="section that receives") as caught:
         check_offer(offer(section("video", direction, 0)), sends_video=False)
     assert caught.value.parsed
 
