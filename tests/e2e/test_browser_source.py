@@ -75,7 +75,7 @@ def shown(samples: Sequence[dict[str, Any]], from_s: float, to_s: float) -> int:
 def first_shown_s(samples: Sequence[dict[str, Any]], after_s: float) -> float:
     """How long after a moment the page began to show new frames again."""
     later = [sample for sample in samples if sample["at_s"] >= after_s]
-    return next(sample["at_s"] - after_s for sample in later[1:] if sample["shown"] > later[0]["shown"])
+    return float(next(sample["at_s"] for sample in later[1:] if sample["shown"] > later[0]["shown"])) - after_s
 
 
 @pytest.mark.e2e
