@@ -7,6 +7,7 @@ outlier (Odobez & Bouthemy 1995, "Robust multiresolution estimation of parametri
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -25,6 +26,8 @@ MOST_STEPS = 5
 """To brightness; fewer where the start is near, as it is when the camera goes on as before."""
 NEAR = 0.005
 """Points; a step of less is the last. Twice as much, and slow pans are overestimated by up to a twentieth."""
+FAR = 0.05
+"""Points; after a step of less, the weights of the points stay as they are, and a step costs a third."""
 SCALE_PX = 0.5
 """Of the Geman-McClure weights of the fit to the patch flow, in pixels of the grid."""
 SCALE_LEVELS = 6.0
@@ -48,6 +51,26 @@ class Dominant:
     exposed: Values  # [h,w] the earlier picture in the exposure of the later one: a gain and an offset, fitted along
 
 
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """The normal equations of a weighted least squares fit, solved but for the values that are fitted."""
+
+    inverse: Values  # [8,8]
+    weighted: Values  # [8,N]
+
+    @classmethod
+    def of(cls, columns: Values, residual: Values, counts: NDArray[np.bool_]) -> Normal:
+        """Of `columns` [8,N]: six of motion, gain, offset. What lies far from the median `residual` [N] weighs little."""
+        residual = residual - np.partition(residual, residual.size // 2)[residual.size // 2]
+        weighted = columns * (_weights(residual * residual, SCALE_LEVELS) * counts)
+        damping = np.diag(np.array([DAMPING * residual.size] * 6 + [1e-3] * 2, np.float32))
+        return cls(np.linalg.inv(weighted @ columns.T + damping), weighted)
+
+    def solved(self, values: Values) -> Values:
+        """[8]: the terms of the columns that fit `values` [N] best."""
+        return np.asarray(self.inverse @ (self.weighted @ values), np.float32)
+
+
 class DominantMotion:
     """Finds it between pictures of one shape [h,w]."""
 
@@ -65,21 +88,28 @@ class DominantMotion:
 
     def fit(self, anchor: Values, luma: Values, start: Values) -> Dominant:
         """The motion from `anchor` to `luma` [h,w] in 0…255, searched for within a point or two of that of `start` [2,3]."""
-        motion, (height, width) = start, self._shape
-        before = anchor[::STRIDE, ::STRIDE].ravel()
+        motion, before = start, anchor[::STRIDE, ::STRIDE].ravel()
         slopes = [self._basis * slope[::STRIDE, ::STRIDE].ravel() for slope in gradient(anchor)]
-        columns = np.concatenate([*slopes, before[None] / CONTRAST, np.ones_like(before)[None]])  # [8,h'w']
-        terms = np.array([0, 0, 0, 0, 0, 0, CONTRAST, 0], np.float32)
+        columns = np.concatenate([*slopes, before[None] * np.float32(1 / CONTRAST), self._basis[:1]])  # [8,h'w']
+        terms, step = np.array([0, 0, 0, 0, 0, 0, CONTRAST, 0], np.float32), math.inf
         for _ in range(MOST_STEPS):
             x, y = self._points + (motion @ self._basis).reshape(self._points.shape)
             now = np.asarray(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32).ravel()
-            inside = ((x >= 0) & (x < width) & (y >= 0) & (y < height)).ravel()  # beyond, the picture shows nothing new
-            terms = _regression(columns, now, now - terms @ columns, inside)
+            if step > FAR:
+                terms[:6] = 0
+                normal = Normal.of(columns, now - terms @ columns, self._inside(x, y))
+            terms = normal.solved(now)
             motion = motion - terms[:6].reshape(2, 3)
-            if np.abs(terms[:6]).max() < NEAR:
+            step = float(np.abs(terms[:6]).max())
+            if step < NEAR:
                 break
         flow = (motion @ self._everywhere).reshape(2, *self._shape)
         return Dominant(motion, flow, anchor * (terms[6] / np.float32(CONTRAST)) + terms[7])
+
+    def _inside(self, x: Values, y: Values) -> NDArray[np.bool_]:
+        """[h'w']: beyond the picture, it shows nothing new."""
+        height, width = self._shape
+        return ((x >= 0) & (x < width) & (y >= 0) & (y < height)).ravel()
 
 
 def _basis(shape: tuple[int, int], points: Values) -> Values:
@@ -104,14 +134,6 @@ def _affine(basis: Values, local: Values) -> Values:
         weighted = basis * _weights(x * x + y * y, SCALE_PX)
         motion = np.linalg.solve(weighted @ basis.T + ridge, weighted @ local.T).T
     return motion
-
-
-def _regression(columns: Values, values: Values, residual: Values, counts: NDArray[np.bool_]) -> Values:
-    """[8]: the weighted least squares fit of `columns` [8,N] to `values` [N]: steps of the motion, gain, offset."""
-    residual = residual - np.partition(residual, residual.size // 2)[residual.size // 2]  # its median
-    weighted = columns * (_weights(residual * residual, SCALE_LEVELS) * counts)
-    damping = np.diag(np.array([DAMPING * values.size] * 6 + [1e-3] * 2, np.float32))
-    return np.asarray(np.linalg.solve(weighted @ columns.T + damping, weighted @ values), np.float32)
 
 
 def _weights(squared: Values, scale: float) -> Values:

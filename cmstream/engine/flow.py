@@ -39,12 +39,15 @@ ROOM = 12
 """Points around what the dominant motion leaves open, among which patches look for where it went."""
 MOST = 0.6
 """Of the picture: where so much is left open, the dominant motion itself was not found."""
+STIRRED = 1 / 3
+"""Of the picture's slopes: while less than this is unclear, a camera that was at rest still is, and no motion is fitted."""
 DEAD_ZONE_PX = 0.75
 """Of the working size: the field moves by whole pixels, and less than this is what noise makes of stillness."""
 NEIGHBOURHOOD = (7, 7)
 SPECK = np.ones((3, 3), np.uint8)
 """As much as chance may leave open or explain."""
 CUT = 0.5
+EVERYWHERE: Box = (slice(None), slice(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,9 @@ class Explained:
     shift: Field  # [2,h,w] in points
     left: Luma  # [h,w] the mean difference that remains
     exposed: Luma  # [h,w] the anchor in the exposure of the picture
+    noise: float  # of the picture, in levels
+    unclear: NDArray[np.bool_]  # [h,w] motions of their own could explain what is left here
+    share: float  # of all slopes, those that are unclear
 
 
 class FlowTracker:
@@ -100,7 +106,7 @@ class FlowTracker:
         if float(by_rest.max()) < UNCHANGED:
             self._motion = AT_REST
             return None
-        flow, exposed = self._flow(self._anchor, luma)
+        flow, exposed = self._flow(self._anchor, luma, by_rest)
         moved = flow.shift.any(axis=0)
         # A still point keeps its anchor, so that what it moves by less than the dead zone is not forgotten.
         self._anchor = np.where(moved | ~flow.seen, luma, exposed)
@@ -113,37 +119,40 @@ class FlowTracker:
         grid = cv2.resize(gray, self._grid, interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.GaussianBlur(grid.astype(np.float32), (3, 3), 0))
 
-    def _flow(self, anchor: Luma, luma: Luma) -> tuple[Flow, Luma]:
+    def _flow(self, anchor: Luma, luma: Luma, by_rest: Luma) -> tuple[Flow, Luma]:
         """The flow, and the anchor in the exposure of `luma`."""
-        found = self._dominated(anchor, luma, self._motion)
-        puzzle, local = _puzzle(found), None
+        found = _explained(self._rest, by_rest, anchor) if self._motion is AT_REST else None
+        if found is None or found.share > STIRRED:
+            found = self._dominated(anchor, luma, self._motion)
+        puzzle = _puzzle(found)
         if puzzle is not None and found.left[puzzle].size > MOST * found.left.size:
-            local = self._patches(anchor, luma)
-            found = self._dominated(anchor, luma, self._dominant.of(local))
+            found = self._dominated(anchor, luma, self._dominant.of(self._patches(anchor, luma)))
             puzzle = _puzzle(found)
         shift, left = self._moving(found.shift), found.left
         if puzzle is not None:
-            if local is None:
-                local = found.shift.copy()
-                local[:, *puzzle] = self._patches(anchor[puzzle], luma[puzzle])
-            shift, left = self._with_own(found, luma, local)
-        return Flow((shift / np.float32(self._scale)).astype(np.float32), left < UNSEEN), found.exposed
+            shift, left = self._with_own(found, luma, puzzle)
+        return Flow(shift * np.float32(1 / self._scale), left < UNSEEN), found.exposed
 
     def _dominated(self, anchor: Luma, luma: Luma, start: Field) -> Explained:
         """The dominant motion near `start` [2,3], or rest where that is as good."""
         fit = self._dominant.fit(anchor, luma, start)
-        by_rest, by_fit = _difference(luma, fit.exposed), self._unexplained(fit.exposed, luma, fit.flow)
-        if by_fit.mean() > BETTER * by_rest.mean():
+        by_fit = self._unexplained(fit.exposed, luma, fit.flow)
+        if by_fit.mean() > BETTER * cv2.norm(luma, fit.exposed, cv2.NORM_L1) / luma.size:
             self._motion = AT_REST
-            return Explained(self._rest, by_rest, fit.exposed)
+            return _explained(self._rest, _difference(luma, fit.exposed), fit.exposed)
         self._motion = fit.motion
-        return Explained(fit.flow, by_fit, fit.exposed)
+        return _explained(fit.flow, by_fit, fit.exposed)
 
-    def _with_own(self, found: Explained, luma: Luma, local: Field) -> tuple[Field, Luma]:
-        """The shift and what it leaves, where points may move as in `local` [2,h,w]."""
-        by_own = self._unexplained(found.exposed, luma, local)
-        own = _is_better(by_own, found.left) & (_largest(local - found.shift) >= self._dead_zone)
-        return np.where(own, local, self._moving(found.shift)), np.where(own, by_own, found.left)
+    def _with_own(self, found: Explained, luma: Luma, box: Box) -> tuple[Field, Luma]:
+        """The shift and what it leaves, where what is in `box` may move on its own."""
+        exposed, dominant, by_dominant = found.exposed[box], found.shift[:, *box], found.left[box]
+        local = self._patches(exposed, luma[box])
+        by_own = self._unexplained(exposed, luma, local, box)
+        own = _is_better(by_own, by_dominant, found.noise) & (_largest(local - dominant) >= self._dead_zone)
+        shift, left = self._moving(found.shift).copy(), found.left.copy()
+        np.copyto(shift[:, *box], local, where=own)
+        np.copyto(left[box], by_own, where=own)
+        return shift, left
 
     def _moving(self, dominant: Field) -> Field:
         return dominant if _largest(dominant).max() >= self._dead_zone else self._rest
@@ -154,18 +163,24 @@ class FlowTracker:
         self._dis.calc(before, now, flow)
         return np.ascontiguousarray(np.moveaxis(flow, 2, 0))
 
-    def _unexplained(self, anchor: Luma, luma: Luma, shift: Field) -> Luma:
-        """[h,w]: the mean difference that `shift` leaves."""
-        x, y = self._columns + shift[0], self._rows + shift[1]
+    def _unexplained(self, anchor: Luma, luma: Luma, shift: Field, box: Box = EVERYWHERE) -> Luma:
+        """[h,w]: the mean difference to `anchor` that `shift` leaves, both of `box`."""
+        x, y = self._columns[box] + shift[0], self._rows[box] + shift[1]
         compensated = np.asarray(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
         return _difference(compensated, anchor)
 
 
+def _explained(shift: Field, left: Luma, exposed: Luma) -> Explained:
+    across, down = gradient(exposed)
+    slopes, noise = _mean(np.abs(across) + np.abs(down)), _noise(left)
+    unclear = left > slopes * np.float32(OWN) + np.float32(MARGIN + PUZZLING * noise)
+    share = float(slopes.sum(where=unclear) / max(1, slopes.sum()))
+    return Explained(shift, left, exposed, noise, unclear, share)
+
+
 def _puzzle(found: Explained) -> Box | None:
     """Where motions of their own could explain what the dominant one left, with room to look for them; often nowhere."""
-    across, down = gradient(found.exposed)
-    slopes = _mean(np.abs(across) + np.abs(down))
-    unclear = (found.left > MARGIN + PUZZLING * _noise(found.left) + OWN * slopes).astype(np.uint8)
+    unclear = found.unclear.view(np.uint8)
     if found.shift.any():  # along the edges the picture leaves, and nothing explains that
         edge = math.ceil(float(_largest(found.shift).max())) + NEIGHBOURHOOD[0] // 2
         for beside in (unclear, unclear.T):
@@ -176,16 +191,17 @@ def _puzzle(found: Explained) -> Box | None:
     return slice(max(0, y - ROOM), y + height + ROOM), slice(max(0, x - ROOM), x + width + ROOM)
 
 
-def _is_better(by_own: Luma, by_dominant: Luma) -> NDArray[np.bool_]:
+def _is_better(by_own: Luma, by_dominant: Luma, noise: float) -> NDArray[np.bool_]:
     """[h,w]: whether a motion of its own explains a point, or what surrounds it, better than the dominant motion does."""
-    better = (by_own < BETTER * by_dominant) & (by_own < by_dominant - MARGIN - _noise(by_dominant))
+    better = (by_own < BETTER * by_dominant) & (by_own < by_dominant - np.float32(MARGIN + noise))
     # A speck is chance; and around what is evident, smooth parts of the same object show nothing themselves.
-    evident = np.asarray(cv2.morphologyEx(better.astype(np.uint8), cv2.MORPH_OPEN, SPECK), np.uint8)
+    evident = np.asarray(cv2.morphologyEx(better.view(np.uint8), cv2.MORPH_OPEN, SPECK), np.uint8)
     return np.asarray(cv2.dilate(evident, np.ones(NEIGHBOURHOOD, np.uint8))) > 0
 
 
 def _noise(left: Luma) -> float:
-    return float(np.median(left[::4, ::4]))
+    some = left[::4, ::4].ravel()
+    return float(np.partition(some, some.size // 2)[some.size // 2])
 
 
 def _largest(shift: Field) -> Luma:

@@ -13,7 +13,6 @@ remainders of their own collide ever more often, until every fifth is lost at ev
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import cv2
@@ -21,18 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmstream.engine.flow import Flow
+from cmstream.engine.patch_order import Addresses, PatchOrder
 
-Places: TypeAlias = NDArray[np.int32]
+Steps: TypeAlias = NDArray[np.int32]
+Mask: TypeAlias = NDArray[np.bool_]
 
 AGREEMENT_PX = 12.0
 """Standard deviation of the neighbourhood that shares a remainder. Less, and values collide; more, and a turn is lost."""
 EVERY = 2
 """Points: remainders are averaged over more than that."""
-PIECE = 1 << 14
 ONE_WAY_PX = 1.0
 """Shifts that differ by less are rounded as one: most frames of a pan, for no fit is without a trace of zoom or turn."""
-REACH_PX = 16
-"""The margin around the picture into which values may step grows by so much at a time."""
+FARTHEST_PX = 2000
+"""Nothing is carried further in a frame."""
 NOBODY = -1
 
 
@@ -40,15 +40,19 @@ class NoisePlaces:
     """The places of a field of `height_px` × `width_px`, whose upper left holds the picture and the rest padding."""
 
     def __init__(self, height_px: int, width_px: int) -> None:
-        self._shape = (height_px, width_px)
+        self._order = PatchOrder(height_px, width_px)
         self._carry: NDArray[np.float32] | None = None  # [2,h,w] on the grid of the flow: the part of a pixel left over
-        self._reach_px = 0
-        self._room_for(1)
-        self.places = np.arange(height_px * width_px, dtype=np.int32)
-        """[H·W]: for each pixel, the pixel of the seed's own field whose value it shows. A new array after every change."""
+        self._owner = np.full(self._order.count + 1, NOBODY, np.intp)  # which pixel draws from an address; last: from outside
+        self.sources = np.arange(self._order.count)
+        """[H·W] in the order of patches: for each pixel, the one of the seed's field whose value it shows. New after a change."""
 
     def __repr__(self) -> str:
-        return f"<NoisePlaces {self._shape[1]}×{self._shape[0]}>"
+        return f"<NoisePlaces {self._order.shape[1]}×{self._order.shape[0]}>"
+
+    @property
+    def places(self) -> NDArray[np.int32]:
+        """[H·W]: `sources` of pixels whose rows follow one another."""
+        return self._order.row_by_row(self.sources)
 
     def move(self, flow: Flow, picture_px: tuple[int, int]) -> None:
         """Carry the values along. `picture_px` is (width, height) of the picture that `flow` spans."""
@@ -60,76 +64,93 @@ class NoisePlaces:
             self._slide(*step.astype(int).tolist())
         else:
             self._carry = _remainder(total, flow.shift, AGREEMENT_PX * total.shape[2] / picture_px[0])
-            self._scatter(np.rint(total).clip(-max(self._shape), max(self._shape)).astype(np.int32), flow.seen, picture_px)
+            steps = np.rint(total).clip(-FARTHEST_PX, FARTHEST_PX).astype(np.int32)
+            self._step(self._of_patches(steps, picture_px), self._of_patches(flow.seen, picture_px))
 
     def _slide(self, dx: int, dy: int) -> None:
         """All go the same way, and what leaves comes in on the other side."""
         if dx or dy:
-            self.places = np.roll(self.places.reshape(self._shape), (dy, dx), (0, 1)).ravel()
+            self.sources = self.sources.take(self._order.rolled(dx, dy), mode="wrap")
 
-    def _scatter(self, steps: NDArray[np.int32], seen: NDArray[np.bool_], picture_px: tuple[int, int]) -> None:
-        """Each goes its own way. Only the rows that something leaves or reaches are touched."""
-        self._room_for(int(np.abs(steps).max()))
-        band = self._band(steps, picture_px[1])
-        before = self.places.reshape(self._shape)[band].ravel()
-        offsets = self._spread(steps[1] * np.int32(self._canvas.shape[1]) + steps[0], picture_px)[band]
-        targets = (self._own[: len(offsets)] + offsets).ravel()
-        hidden = np.flatnonzero(self._spread(1 - seen.view(np.uint8), picture_px)[band]) if not seen.all() else None
-        canvas = self._canvas[: len(offsets) + 2 * self._reach_px]
-        self._settle(canvas, before, targets, hidden)
-        self.places = self.places.copy()
-        after = self.places.reshape(self._shape)[band]
-        after[...] = self._inside(canvas)
-        # As many values have lost their pixel, or left, as pixels have got none.
-        flat = canvas.ravel()
-        lost = [before[some][flat.take(targets[some], mode="clip") != before[some]] for some in _pieces(before.size)]
-        after.reshape(-1)[np.flatnonzero(after < 0)] = np.concatenate(lost)
+    def _of_patches(self, grid: NDArray[Any], picture_px: tuple[int, int]) -> NDArray[Any]:
+        """[...,h,w] for each patch: `grid` where the middle of the patch is, its edge repeated over the padding."""
+        side, (height, width) = self._order.side_px, self._order.patches
+        if grid.shape[-2:] == (height, width) and picture_px == (width * side, height * side):
+            return grid
+        rows = (np.arange(height) * side + side // 2) * grid.shape[-2] // picture_px[1]
+        columns = (np.arange(width) * side + side // 2) * grid.shape[-1] // picture_px[0]
+        there = grid.take(rows.clip(max=grid.shape[-2] - 1), axis=-2)
+        return there.take(columns.clip(max=grid.shape[-1] - 1), axis=-1)
 
-    def _settle(self, canvas: Places, before: Places, targets: Places, hidden: NDArray[np.intp] | None) -> None:
-        """Put the values `before` at their `targets`; of several one stays: any will do that does not look at values."""
-        canvas.fill(NOBODY)
-        flat, aims = canvas.ravel(), targets
-        if hidden is not None:  # what covers is seen, and comes after what it covers
-            flat[targets[hidden]] = before[hidden]
-            aims = targets.copy()
-            aims[hidden] = 0  # a corner of the margin
-        for some in _pieces(before.size):
-            flat[aims[some]] = before[some]
-        for beside in (canvas, canvas.T):
-            beside[: self._reach_px] = beside[-self._reach_px :] = NOBODY
-
-    def _inside(self, canvas: Places) -> Places:
-        return canvas[self._reach_px : -self._reach_px, self._reach_px : -self._reach_px]
-
-    def _band(self, steps: NDArray[np.int32], picture_height_px: int) -> slice:
-        """The rows of pixels among which all steps are taken."""
-        moving = np.flatnonzero(steps.any(axis=(0, 2)))
-        pitch, room = picture_height_px / steps.shape[1], int(np.abs(steps[1]).max())
-        to_the_end = moving[-1] == steps.shape[1] - 1  # and so does the padding
-        last = self._shape[0] if to_the_end else math.ceil((moving[-1] + 1) * pitch) + room
-        return slice(max(0, math.floor(moving[0] * pitch) - room), last)
-
-    def _spread(self, grid: NDArray[Any], picture_px: tuple[int, int]) -> NDArray[Any]:
-        """[H,W]: `grid` at the size of the picture, its edge repeated over the padding."""
-        full = cv2.resize(grid, picture_px, interpolation=cv2.INTER_NEAREST)
-        below, beside = self._shape[0] - picture_px[1], self._shape[1] - picture_px[0]
-        if below or beside:
-            full = cv2.copyMakeBorder(full, 0, below, 0, beside, cv2.BORDER_REPLICATE)
-        return np.asarray(full)
-
-    def _room_for(self, step_px: int) -> None:
-        """Make the canvas, a picture with a margin that no step leaves, and what depends on its size."""
-        if step_px <= self._reach_px:
+    def _step(self, steps: Steps, seen: Mask) -> None:
+        """Each patch goes its own way; `steps` [2,h,w], `seen` [h,w]. Only what moves is touched."""
+        if not steps.any():
             return
-        self._reach_px = reach = -(-step_px // REACH_PX) * REACH_PX
-        self._canvas = np.empty((self._shape[0] + 2 * reach, self._shape[1] + 2 * reach), np.int32)
-        rows, columns = np.indices(self._shape, dtype=np.int32) + np.int32(reach)
-        self._own = rows * np.int32(self._canvas.shape[1]) + columns  # [H,W] where on the canvas the pixels are
+        arriving, yields = _arrivals(steps, seen, self._order.side_px)
+        dx, dy = arriving.reshape(2, -1)
+        moved = np.flatnonzero(dx | dy)
+        drawn = self.sources.take(self._order.behind(moved, dx[moved], dy[moved]), mode="clip")
+        holes, lost = self._settle(arriving, yields)
+        sources = self.sources.copy()
+        sources.reshape(-1, self._order.area)[moved] = drawn
+        sources[holes] = self.sources[lost]
+        self.sources = sources
+
+    def _settle(self, arriving: Steps, yields: Mask) -> tuple[Addresses, Addresses]:
+        """The pixels that get nothing of their own, and as many whose values nobody gets.
+
+        Where all around go the same way, each gets one and gives one. So this looks only at what is near another way.
+        """
+        dx, dy = arriving.reshape(2, -1)
+        seam, near = _seams(arriving, self._order.side_px)
+        patches = np.flatnonzero(near)
+        rank = np.where(dx[patches] | dy[patches], ~yields.ravel()[patches], 2)  # what rests keeps its own
+        patches = patches[rank.argsort(kind="stable")]  # of several that draw one value, the last has it
+        drawn, own = self._order.behind(patches, dx[patches], dy[patches]), self._order.within(patches)
+        drawn[drawn < 0] = self._order.count
+        at_seam = seam.ravel()[patches]
+        by_patch = self._owner[:-1].reshape(-1, self._order.area)
+        by_patch[patches[at_seam]] = NOBODY
+        self._owner[drawn.ravel()] = own.ravel()
+        self._owner[-1] = NOBODY
+        drawn, own = drawn[at_seam], own[at_seam]
+        return own[self._owner.take(drawn) != own], own[by_patch[patches[at_seam]] == NOBODY]
 
 
-def _pieces(size: int) -> Iterator[slice]:
-    """NumPy turns indices into 64 bits before it uses them: piece by piece they stay in the cache."""
-    return (slice(start, start + PIECE) for start in range(0, size, PIECE))
+def _arrivals(steps: Steps, seen: Mask, side_px: int) -> tuple[Steps, Mask]:
+    """[2,h,w]: the step of what arrives at each patch; [h,w]: where it gives way to others that draw the same values."""
+    if 2 * np.abs(steps).max() <= side_px:  # arrives at the patch that it leaves
+        return steps, ~seen
+    arriving, moving = steps.copy(), steps.any(axis=0)
+    yields = moving.copy()  # what has left and is not replaced
+    height, width = moving.shape
+    rows, columns = np.nonzero(moving)
+    dx, dy = steps[:, rows, columns]
+    there, across = rows + np.rint(dy / side_px).astype(int), columns + np.rint(dx / side_px).astype(int)
+    inside = (there >= 0) & (there < height) & (across >= 0) & (across < width)
+    for covered in (True, False):  # what covers is seen, and comes after what it covers
+        some = np.flatnonzero(inside & (seen[rows, columns] != covered))
+        if covered:
+            some = some[moving[there[some], across[some]]]
+        at = (there[some], across[some])
+        arriving[0][at], arriving[1][at], yields[at] = dx[some], dy[some], covered
+    return arriving, yields
+
+
+def _seams(arriving: Steps, side_px: int) -> tuple[Mask, Mask]:
+    """[h,w]: patches in whose reach steps differ, or lead out of the picture; and those in whose reach such a patch is."""
+    dx, dy = arriving
+    least, most = arriving.min(axis=(1, 2)), arriving.max(axis=(1, 2))
+    span = int(max((most - least).max(), most.max(), -least.min()))
+    reach = math.ceil(span / side_px)
+    around = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    way = (dy * (2 * FARTHEST_PX + 1) + dx).astype(np.float64)
+    one, other = (
+        morphed(way, around, borderType=cv2.BORDER_CONSTANT, borderValue=0.0) for morphed in (cv2.dilate, cv2.erode)
+    )
+    seam = np.asarray(one != other)
+    near = cv2.dilate(seam.view(np.uint8), around)
+    return seam, np.asarray(near) > 0
 
 
 def _remainder(total: NDArray[np.float32], shift: NDArray[np.float32], near: float) -> NDArray[np.float32]:
