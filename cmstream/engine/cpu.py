@@ -65,7 +65,7 @@ class CpuEngine:
         self._model = model
         self._clock = clock or MonotonicClock()
         self._noise = NoiseBank(torch.device("cpu"))
-        self._moving = MovingNoise(torch.device("cpu"))
+        self._moving = MovingNoise()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine-cpu")
         try:
             self.runner = self._thread.submit(self._warm_up, Wish(dtype, runtime, threads), tuple(warm_up_px), choices).result()

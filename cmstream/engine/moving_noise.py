@@ -14,30 +14,39 @@ from cmstream.core.look import Look
 from cmstream.core.params import FOLLOW
 from cmstream.engine.flow import Flow, FlowTracker
 from cmstream.engine.noise_places import NoisePlaces
+from cmstream.engine.patch_order import Addresses, PatchOrder
 
 
 class Places:
     """Where the noise of a frame comes from; made anew whenever that changes."""
 
-    def __init__(self, index: Tensor) -> None:
-        self.index = index
-        """[H·W] int32 on the device, see `NoisePlaces`."""
+    def __init__(self, sources: Addresses, order: PatchOrder) -> None:
+        self.sources = sources
+        """[H·W] in the order of patches, see `NoisePlaces`."""
+        self.order = order
+        self._index: Tensor | None = None
         self._last: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def index(self) -> Tensor:
+        """[H·W] int32 on the CPU: the same for pixels whose rows follow one another."""
+        if self._index is None:
+            self._index = torch.from_numpy(self.order.row_by_row(self.sources))
+        return self._index
 
     def carry(self, field: Tensor) -> Tensor:
         """The field [3,H,W] with every value at its place. Do not write to it: it is kept while the picture rests."""
         if self._last is None or self._last[0] is not field:
-            self._last = field, field.flatten(1).index_select(1, self.index).view_as(field)
+            self._last = field, field.flatten(1).index_select(1, self.index.to(field.device)).view_as(field)
         return self._last[1]
 
 
 class FollowedStream:
     """One stream at one size: (width, height) of the picture, and (height, width) of its noise, which may be padded."""
 
-    def __init__(self, picture_px: tuple[int, int], noise_px: tuple[int, int], device: torch.device) -> None:
+    def __init__(self, picture_px: tuple[int, int], noise_px: tuple[int, int]) -> None:
         self.picture_px = picture_px
         self.noise_px = noise_px
-        self._device = device
         self._tracker = FlowTracker(*picture_px)
         self._places = NoisePlaces(*noise_px)
         self._now: Places | None = None
@@ -53,21 +62,20 @@ class FollowedStream:
         if flow.is_cut:
             self._places = NoisePlaces(*self.noise_px)
             return None
-        before = self._places.places
+        before = self._places.sources
         self._places.move(flow, self.picture_px)
-        after = self._places.places
-        return self._now if after is before else Places(torch.from_numpy(after).to(self._device))
+        after = self._places.sources
+        return self._now if after is before else Places(after, self._places.order)
 
 
 class MovingNoise:
     """Keeps a `FollowedStream` for every stream that asks for it. Streams share nothing."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self) -> None:
         self._streams: dict[int, FollowedStream] = {}
 
     def __repr__(self) -> str:
-        return f"<MovingNoise of {len(self._streams)} streams on {self._device}>"
+        return f"<MovingNoise of {len(self._streams)} streams>"
 
     def places(self, stream_id: int, look: Look, rgb: Rgb, noise_px: tuple[int, int]) -> Places | None:
         """Where the noise of the stream's next frame comes from, for `carried`. `rgb` has the working size.
@@ -80,7 +88,7 @@ class MovingNoise:
         picture_px = (rgb.shape[1], rgb.shape[0])
         stream = self._streams.get(stream_id)
         if stream is None or (stream.picture_px, stream.noise_px) != (picture_px, noise_px):
-            stream = self._streams[stream_id] = FollowedStream(picture_px, noise_px, self._device)
+            stream = self._streams[stream_id] = FollowedStream(picture_px, noise_px)
         return stream.places(rgb)
 
     def forget(self, stream_id: int) -> None:

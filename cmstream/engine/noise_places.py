@@ -40,19 +40,19 @@ class NoisePlaces:
     """The places of a field of `height_px` × `width_px`, whose upper left holds the picture and the rest padding."""
 
     def __init__(self, height_px: int, width_px: int) -> None:
-        self._order = PatchOrder(height_px, width_px)
+        self.order = PatchOrder(height_px, width_px)
         self._carry: NDArray[np.float32] | None = None  # [2,h,w] on the grid of the flow: the part of a pixel left over
-        self._owner = np.full(self._order.count + 1, NOBODY, np.intp)  # which pixel draws from an address; last: from outside
-        self.sources = np.arange(self._order.count)
+        self._owner = np.full(self.order.count + 1, NOBODY, np.intp)  # which pixel draws from an address; last: from outside
+        self.sources = np.arange(self.order.count)
         """[H·W] in the order of patches: for each pixel, the one of the seed's field whose value it shows. New after a change."""
 
     def __repr__(self) -> str:
-        return f"<NoisePlaces {self._order.shape[1]}×{self._order.shape[0]}>"
+        return f"<NoisePlaces {self.order.shape[1]}×{self.order.shape[0]}>"
 
     @property
     def places(self) -> NDArray[np.int32]:
         """[H·W]: `sources` of pixels whose rows follow one another."""
-        return self._order.row_by_row(self.sources)
+        return self.order.row_by_row(self.sources)
 
     def move(self, flow: Flow, picture_px: tuple[int, int]) -> None:
         """Carry the values along. `picture_px` is (width, height) of the picture that `flow` spans."""
@@ -70,11 +70,11 @@ class NoisePlaces:
     def _slide(self, dx: int, dy: int) -> None:
         """All go the same way, and what leaves comes in on the other side."""
         if dx or dy:
-            self.sources = self.sources.take(self._order.rolled(dx, dy), mode="wrap")
+            self.sources = self.sources.take(self.order.rolled(dx, dy), mode="wrap")
 
     def _of_patches(self, grid: NDArray[Any], picture_px: tuple[int, int]) -> NDArray[Any]:
         """[...,h,w] for each patch: `grid` where the middle of the patch is, its edge repeated over the padding."""
-        side, (height, width) = self._order.side_px, self._order.patches
+        side, (height, width) = self.order.side_px, self.order.patches
         if grid.shape[-2:] == (height, width) and picture_px == (width * side, height * side):
             return grid
         rows = (np.arange(height) * side + side // 2) * grid.shape[-2] // picture_px[1]
@@ -86,13 +86,13 @@ class NoisePlaces:
         """Each patch goes its own way; `steps` [2,h,w], `seen` [h,w]. Only what moves is touched."""
         if not steps.any():
             return
-        arriving, yields = _arrivals(steps, seen, self._order.side_px)
+        arriving, yields = _arrivals(steps, seen, self.order.side_px)
         dx, dy = arriving.reshape(2, -1)
         moved = np.flatnonzero(dx | dy)
-        drawn = self.sources.take(self._order.behind(moved, dx[moved], dy[moved]), mode="clip")
+        drawn = self.sources.take(self.order.behind(moved, dx[moved], dy[moved]), mode="clip")
         holes, lost = self._settle(arriving, yields)
         sources = self.sources.copy()
-        sources.reshape(-1, self._order.area)[moved] = drawn
+        sources.reshape(-1, self.order.area)[moved] = drawn
         sources[holes] = self.sources[lost]
         self.sources = sources
 
@@ -102,14 +102,14 @@ class NoisePlaces:
         Where all around go the same way, each gets one and gives one. So this looks only at what is near another way.
         """
         dx, dy = arriving.reshape(2, -1)
-        seam, near = _seams(arriving, self._order.side_px)
+        seam, near = _seams(arriving, self.order.side_px)
         patches = np.flatnonzero(near)
         rank = np.where(dx[patches] | dy[patches], ~yields.ravel()[patches], 2)  # what rests keeps its own
         patches = patches[rank.argsort(kind="stable")]  # of several that draw one value, the last has it
-        drawn, own = self._order.behind(patches, dx[patches], dy[patches]), self._order.within(patches)
-        drawn[drawn < 0] = self._order.count
+        drawn, own = self.order.behind(patches, dx[patches], dy[patches]), self.order.within(patches)
+        drawn[drawn < 0] = self.order.count
         at_seam = seam.ravel()[patches]
-        by_patch = self._owner[:-1].reshape(-1, self._order.area)
+        by_patch = self._owner[:-1].reshape(-1, self.order.area)
         by_patch[patches[at_seam]] = NOBODY
         self._owner[drawn.ravel()] = own.ravel()
         self._owner[-1] = NOBODY
@@ -145,9 +145,7 @@ def _seams(arriving: Steps, side_px: int) -> tuple[Mask, Mask]:
     reach = math.ceil(span / side_px)
     around = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     way = (dy * (2 * FARTHEST_PX + 1) + dx).astype(np.float64)
-    one, other = (
-        morphed(way, around, borderType=cv2.BORDER_CONSTANT, borderValue=0.0) for morphed in (cv2.dilate, cv2.erode)
-    )
+    one, other = (morphed(way, around, borderType=cv2.BORDER_CONSTANT, borderValue=0.0) for morphed in (cv2.dilate, cv2.erode))
     seam = np.asarray(one != other)
     near = cv2.dilate(seam.view(np.uint8), around)
     return seam, np.asarray(near) > 0

@@ -8,6 +8,7 @@ import importlib.util
 import sys
 import warnings
 from collections import defaultdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from cmstream.engine.moving_noise import Places
 from cmstream.engine.patches import RUN, LaidNoise, LookConditions, in_patches
 from cmstream.models.config import PATCH_PX
 from cmstream.models.served import MIDDLE, ServedPainter
+
+NOISE = 1
+"""Which input of the graph it is."""
 
 
 def is_installed() -> bool:
@@ -38,11 +42,12 @@ class FrameNet(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, src: Tensor, noise: Tensor, means: Tensor, strength: Tensor, *conditions: Tensor) -> Tensor:
-        """`src` [H,W,3] uint8, `noise` [H/4,W/4,48], its `means` [H/4,W/4,3], `strength` [1] -> [H,W,3] uint8."""
+    def forward(self, src: Tensor, noise: Tensor, strength: Tensor, *conditions: Tensor) -> Tensor:
+        """`src` [H,W,3] uint8, `noise` [H/4,W/4,48], `strength` [1] -> [H,W,3] uint8."""
         height, width, _ = noise.shape
+        noise = noise.float()
         source = src.view(height, PATCH_PX, width, RUN).transpose(1, 2).reshape_as(noise).float() - MIDDLE
-        patches, coarse = torch.cat([noise, source], 2)[None], self.net.coarse_noise(means)
+        patches, coarse = torch.cat([noise, source], 2)[None], self.net.coarse_noise(noise @ self.net.average)
         painted = self.net(patches, coarse, conditions)[0].clamp(-MIDDLE, MIDDLE)
         mixed = (source + strength * (painted - source) + MIDDLE).round().to(torch.uint8)
         frame: Tensor = mixed.view(height, width, PATCH_PX, RUN).transpose(1, 2).reshape_as(src)
@@ -57,9 +62,9 @@ def converted(net: ServedPainter, styles: int) -> Any:
 
     side_px = net.multiple_px
     with torch.no_grad():
-        noise = in_patches(torch.zeros(side_px, side_px, 3)).flatten(2)
-        src, means = torch.zeros(side_px, side_px, 3, dtype=torch.uint8), noise[:, :, :3].contiguous()
-        example = (src, noise, means, torch.ones(1), *net.conditions(torch.ones(1, styles) / styles, torch.ones(1)))
+        noise = in_patches(torch.zeros(side_px, side_px, 3)).flatten(2).half()
+        src = torch.zeros(side_px, side_px, 3, dtype=torch.uint8)
+        example = (src, noise, torch.ones(1), *net.conditions(torch.ones(1, styles) / styles, torch.ones(1)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch calls tracing deprecated; it is what OpenVINO reads
             traced = torch.jit.trace(FrameNet(net).eval(), example, check_trace=False)  # type: ignore[no-untyped-call] # torch's
@@ -83,7 +88,9 @@ class OpenVinoRunner:
         self.name = f"OpenVINO {precision}"
         self._threads = threads
         self._conditions = LookConditions(net, styles)
-        self._noise: defaultdict[int, LaidNoise] = defaultdict(LaidNoise)
+        # bfloat16 has fewer digits than float16, so nothing is lost of what is computed in it.
+        self._noise_in = torch.float32 if precision == "float32" else torch.float16
+        self._noise: defaultdict[int, LaidNoise] = defaultdict(partial(LaidNoise, self._noise_in))
         self._graph = graph
         self._requests: dict[tuple[int, ...], Any] = {}
 
@@ -93,8 +100,7 @@ class OpenVinoRunner:
     def style(self, src: Rgb, noise: Tensor, look: Look, *, places: Places | None = None, stream_id: int = 0) -> Rgb:
         """See `Runner`."""
         with torch.inference_mode():
-            laid = self._noise[stream_id].of(noise, places)
-            tensors = (*laid, torch.tensor([look.strength]), *self._conditions.of(look))
+            tensors = (self._noise[stream_id].of(noise, places), torch.tensor([look.strength]), *self._conditions.of(look))
         inputs = [np.ascontiguousarray(src), *(each.numpy() for each in tensors)]
         if src.shape not in self._requests:
             self._requests[src.shape] = self._compiled([each.shape for each in inputs])
@@ -107,6 +113,8 @@ class OpenVinoRunner:
 
     def _compiled(self, shapes: list[tuple[int, ...]]) -> Any:
         openvino = _openvino()
+        noise_type = {torch.float32: openvino.Type.f32, torch.float16: openvino.Type.f16}[self._noise_in]
+        self._graph.inputs[NOISE].get_node().set_element_type(noise_type)  # the graph serves every precision
         self._graph.reshape(dict(zip(self._graph.inputs, map(openvino.PartialShape, map(list, shapes)), strict=True)))
         # Pinned threads wait for a core that a codec holds while the other is free.
         config = {

@@ -33,6 +33,7 @@ class PatchOrder:
         rows, columns = np.arange(height_px), np.arange(width_px)
         self._of_row = rows // self.side_px * (width_px * self.side_px) + rows % self.side_px * self.side_px
         self._of_column = columns // self.side_px * self.area + columns % self.side_px
+        self._pixels: NDArray[np.int32] | None = None  # the number, row by row, of the pixel at each address
         self._reach_px = -1
         self._know(0)
 
@@ -62,10 +63,10 @@ class PatchOrder:
 
     def row_by_row(self, sources: Addresses) -> NDArray[np.int32]:
         """[H·W]: `sources`, an address for each address, as pixels of a picture whose rows follow one another."""
-        pixels = np.empty(self.count, np.int32)
-        numbers = np.arange(self.count, dtype=np.int32).reshape(self.shape)
-        pixels[:] = self.patch_by_patch(numbers).ravel()
-        rows = pixels.take(sources).reshape(*self.patches, self.side_px, self.side_px)
+        if self._pixels is None:
+            numbers = np.arange(self.count, dtype=np.int32).reshape(self.shape)
+            self._pixels = self.patch_by_patch(numbers).flatten()
+        rows = self._pixels.take(sources).reshape(*self.patches, self.side_px, self.side_px)
         return np.ascontiguousarray(rows.transpose(0, 2, 1, 3)).ravel()
 
     def patch_by_patch(self, picture: NDArray[np.int32]) -> NDArray[np.int32]:

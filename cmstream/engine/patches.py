@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cmstream.core.look import Look
@@ -18,8 +20,12 @@ from cmstream.models.served import PATCH, Conditions, ServedPainter
 
 RUN = 3 * PATCH_PX
 """Numbers of one patch that lie side by side in a frame."""
-PIXEL = np.dtype("V12")
-"""Three float32."""
+PIXELS: dict[torch.dtype, tuple[type[np.generic], np.dtype[Any]]] = {
+    torch.float32: (np.float32, np.dtype("V16")),
+    torch.float16: (np.uint16, np.dtype(np.int64)),
+}
+"""A colour as OpenCV takes it, and a pixel that is gathered as one element. A fourth colour makes it one that a processor moves in
+one go: a gather of three takes three times as long, and to drop the fourth again a fifth of that."""
 
 
 def in_patches(frame: Tensor) -> Tensor:
@@ -56,57 +62,56 @@ class LookConditions:
 
 
 class LaidNoise:
-    """The noise of one stream in patches, and its mean over each: worked out again only when the field or its places change.
+    """The noise of one stream in patches, in `dtype` (float32 or float16): laid out again only when the field or its places change.
 
     Noise that follows the picture is another with every frame, so this is part of the frame: into buffers that are kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        self._dtype = dtype
+        self._depth, self._pixel = PIXELS[dtype]
         self._field: Tensor | None = None
         self._places: Places | None = None
-        self._pixels = np.empty((0, 0, 3), np.float32)  # [H,W,3] the field, a pixel's three values side by side
-        self._index = np.empty((0, 0, PATCH_PX, PATCH_PX), np.intp)
-        self._patches = torch.empty(0)
-        self._means = torch.empty(0)
-        self._average = torch.eye(3).repeat(PATCH // 3, 1) / (PATCH // 3)  # [48,3]
+        self._drawn = np.empty((0, 0, PATCH_PX), self._pixel)  # [H/4,W/4,16] the field
+        self._moved = np.empty_like(self._drawn)
+        self._patches = torch.empty(0, dtype=dtype)
 
-    def of(self, field: Tensor, places: Places | None = None) -> tuple[Tensor, Tensor]:
-        """[3,H,W], every value at its place -> [H/4,W/4,48] in the order of `in_patches`, [H/4,W/4,3]; valid until the next.
+    def of(self, field: Tensor, places: Places | None = None) -> Tensor:
+        """[3,H,W], every value at its place -> [H/4,W/4,48] in the order of `in_patches`; valid until the next.
 
         `field` must not be written to afterwards. `is_last` tells whether the last call had the same.
         """
         if self.is_last(field, places):
-            return self._patches, self._means
+            return self._patches
         if field is not self._field:
             self._lay(field)
-        if places is None:
-            in_runs(self._patches).copy_(in_patches(torch.from_numpy(self._pixels)))
-        else:
-            self._gather(places)
+        pixels = self._drawn if places is None else self._gathered(places)
+        bare = self._patches.numpy().view(self._depth).reshape(*field.shape[1:], 3)
+        cv2.cvtColor(pixels.view(self._depth).reshape(*field.shape[1:], 4), cv2.COLOR_RGBA2RGB, dst=bare)
         self._field, self._places = field, places
-        torch.mm(self._patches.view(-1, PATCH), self._average, out=self._means.view(-1, 3))
-        return self._patches, self._means
+        return self._patches
 
     def is_last(self, field: Tensor, places: Places | None = None) -> bool:
         """Whether what is laid is this."""
         return field is self._field and places is self._places
 
     def _lay(self, field: Tensor) -> None:
-        _, height_px, width_px = field.shape
-        if self._pixels.shape[:2] != (height_px, width_px):
-            height, width = height_px // PATCH_PX, width_px // PATCH_PX
-            self._pixels = np.empty((height_px, width_px, 3), np.float32)
-            self._index = np.empty((height, width, PATCH_PX, PATCH_PX), np.intp)
-            self._patches, self._means = torch.empty(height, width, PATCH), torch.empty(height, width, 3)
-        cv2.merge(list(field.numpy()), self._pixels)  # half the time of a permuted copy
+        height, width = field.shape[1] // PATCH_PX, field.shape[2] // PATCH_PX
+        if self._drawn.shape[:2] != (height, width):
+            self._drawn = np.empty((height, width, PATCH_PX * PATCH_PX), self._pixel)
+            self._moved = np.empty_like(self._drawn)
+            self._patches = torch.empty(height, width, PATCH, dtype=self._dtype)
+        planes = list(field.to(self._dtype).numpy().view(self._depth))
+        pixels = cv2.merge([*planes, np.zeros_like(planes[0])])  # [H,W,4]
+        run = np.dtype((np.void, PATCH_PX * self._pixel.itemsize))
+        rows = pixels.reshape(-1).view(run).reshape(height, PATCH_PX, width)
+        np.copyto(self._drawn.reshape(-1).view(run).reshape(height, width, PATCH_PX), rows.transpose(0, 2, 1))
 
-    def _gather(self, places: Places) -> None:
-        """Straight into patches: a pixel is one element of twelve bytes, and the order of pixels is that of the index."""
-        height, width = self._index.shape[:2]
-        rows = places.index.numpy().reshape(height, PATCH_PX, width, PATCH_PX)
-        np.copyto(self._index, rows.transpose(0, 2, 1, 3))
-        pixels, patches = (each.reshape(-1).view(PIXEL) for each in (self._pixels, self._patches.numpy()))
-        pixels.take(self._index.reshape(-1), out=patches, mode="clip")  # every index is in range; to raise, it would buffer
+    def _gathered(self, places: Places) -> NDArray[Any]:
+        """The field with every value at its place: both are in the order of patches."""
+        out = self._moved.reshape(-1)
+        self._drawn.reshape(-1).take(places.sources, out=out, mode="clip")  # every index is in range; to raise, it would buffer
+        return self._moved
 
 
 def in_runs(patches: Tensor) -> Tensor:

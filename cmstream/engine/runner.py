@@ -93,17 +93,17 @@ class StreamPatches:
     def of(self, src: Rgb, noise: Tensor, places: Places | None) -> tuple[Tensor, CoarseNoise]:
         """As `ServedPainter` takes them; valid until the next."""
         if not self._laid.is_last(noise, places):
-            self._lay(*self._laid.of(noise, places))
+            self._lay(self._laid.of(noise, places))
         pixels = torch.from_numpy(src).to(self._net.dtype).sub_(MIDDLE)
         in_runs(self._patches[0, :, :, PATCH:]).copy_(in_patches(pixels))
         return self._patches, self._coarse
 
-    def _lay(self, noise: Tensor, means: Tensor) -> None:
+    def _lay(self, noise: Tensor) -> None:
         shape = (1, *noise.shape[:2], 2 * PATCH)
         if self._patches.shape != shape:
             self._patches = torch.empty(shape, dtype=self._net.dtype)
         self._patches[0, :, :, :PATCH] = noise
-        self._coarse = self._net.coarse_noise(means)
+        self._coarse = self._net.coarse_noise(noise @ self._net.average)
 
 
 class PatchRunner:

@@ -33,6 +33,9 @@ CoarseNoise = tuple[Tensor, ...]
 class ServedPainter(nn.Module):
     """A painter's network in `dtype` for one look at a time. The painter keeps its own weights, untouched."""
 
+    average: Tensor
+    """[48,3]: what a patch of noise is multiplied by for its mean."""
+
     def __init__(self, painter: PainterModel, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype = dtype
@@ -52,6 +55,7 @@ class ServedPainter(nn.Module):
         self.grow = _convolutions(net.grow, dtype)
         self.up = nn.ModuleList(_blocks(blocks, dtype) for blocks in net.up)
         self.exit = _convolution(net.exit.weight[outputs] * gain, _of(net.exit.bias)[outputs] * gain, dtype)
+        self.register_buffer("average", torch.eye(3).repeat(PATCH // 3, 1) / (PATCH // 3))
         self.requires_grad_(False)
 
     def conditions(self, style: Tensor, scale: Tensor) -> Conditions:

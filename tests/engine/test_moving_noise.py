@@ -51,7 +51,7 @@ def same(some: list[Rgb], others: list[Rgb]) -> bool:
 
 
 def test_a_slow_pan_moves_the_field_as_far_as_the_picture() -> None:
-    moving, field = MovingNoise(CPU), NoiseBank(CPU).mixed(((3, 1.0),), *NOISE_PX)
+    moving, field = MovingNoise(), NoiseBank(CPU).mixed(((3, 1.0),), *NOISE_PX)
     for frame in camera(61, pan_px=0.3):
         places = moving.places(1, FOLLOWING, frame, NOISE_PX)
     moved = carried(field, places)
@@ -60,7 +60,7 @@ def test_a_slow_pan_moves_the_field_as_far_as_the_picture() -> None:
 
 
 def test_while_the_picture_rests_its_noise_is_carried_once_and_another_seed_s_anew() -> None:
-    moving, bank = MovingNoise(CPU), NoiseBank(CPU)
+    moving, bank = MovingNoise(), NoiseBank(CPU)
     for frame in camera(6, pan_px=3):
         places = moving.places(1, FOLLOWING, frame, NOISE_PX)
     resting = moving.places(1, FOLLOWING, frame, NOISE_PX)
@@ -132,7 +132,7 @@ def test_forgetting_another_size_and_fixed_noise_all_begin_anew(engine: CpuEngin
 
 
 def test_a_transition_between_seeds_passes_through_moved_fields_of_unit_variance() -> None:
-    moving, bank = MovingNoise(CPU), NoiseBank(CPU)
+    moving, bank = MovingNoise(), NoiseBank(CPU)
     for frame in camera(6, pan_px=3):
         places = moving.places(1, FOLLOWING, frame, NOISE_PX)
     assert places is not None
@@ -147,7 +147,7 @@ def test_nothing_is_kept_of_a_stream_that_was_forgotten_even_after_the_engine_cl
     engine.forget(1)
     engine.forget(77)
     engine.close()
-    assert repr(engine._moving) == "<MovingNoise of 0 streams on cpu>"
+    assert repr(engine._moving) == "<MovingNoise of 0 streams>"
     engine.forget(1)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
 from cmstream.core.look import Look
 from cmstream.engine.moving_noise import Places
+from cmstream.engine.patch_order import PatchOrder
 from cmstream.engine.patches import LaidNoise, LookConditions, in_patches
 from cmstream.models.served import ServedPainter
 from tests.engine.painters import small_painter
@@ -40,36 +43,37 @@ def in_rows(noise: torch.Tensor) -> torch.Tensor:
     return patches.reshape(height_px // 4, width_px // 4, 48)
 
 
-def test_noise_is_laid_out_like_a_frame_at_every_size_with_its_means() -> None:
-    laid = LaidNoise()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_noise_is_laid_out_like_a_frame_at_every_size(dtype: torch.dtype) -> None:
+    laid = LaidNoise(dtype)
     for height_px, width_px in ((8, 16), (16, 8), (8, 16)):
         noise = torch.randn(3, height_px, width_px)
-        patches, means = laid.of(noise)
-        assert torch.equal(patches, in_rows(noise))
-        assert torch.allclose(means, F.avg_pool2d(noise, 4).permute(1, 2, 0), atol=1e-6)
+        assert torch.equal(laid.of(noise), in_rows(noise).to(dtype))
 
 
-def test_noise_at_its_places_is_the_carried_field_in_patches() -> None:
-    laid, noise = LaidNoise(), torch.randn(3, 8, 16)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_noise_at_its_places_is_the_carried_field_in_patches(dtype: torch.dtype) -> None:
+    laid, noise = LaidNoise(dtype), torch.randn(3, 8, 16)
     for seed in range(3):
-        places = Places(torch.randperm(128, generator=torch.Generator().manual_seed(seed)).int())
-        moved = places.carry(noise)
-        patches, means = laid.of(noise, places)
-        assert torch.equal(patches, in_rows(moved))
-        assert torch.allclose(means, F.avg_pool2d(moved, 4).permute(1, 2, 0), atol=1e-6)
-    assert torch.equal(laid.of(noise)[0], in_rows(noise)), "and back where it was drawn"
+        places = Places(np.random.default_rng(seed).permutation(128), PatchOrder(8, 16))
+        assert torch.equal(laid.of(noise, places), in_rows(places.carry(noise)).to(dtype))
+    assert torch.equal(laid.of(noise), in_rows(noise).to(dtype)), "and back where it was drawn"
+
+
+def test_the_mean_of_a_patch_is_that_of_its_pixels() -> None:
+    noise = torch.randn(3, 8, 16)
+    assert torch.allclose(LaidNoise().of(noise) @ net().average, F.avg_pool2d(noise, 4).permute(1, 2, 0), atol=1e-6)
 
 
 def test_noise_is_laid_out_again_only_when_the_field_or_its_places_are_others() -> None:
-    laid, noise, places = LaidNoise(), torch.randn(3, 8, 8), Places(torch.arange(64).flip(0).int())
+    laid, noise, places = LaidNoise(), torch.randn(3, 8, 8), Places(np.arange(64)[::-1].copy(), PatchOrder(8, 8))
     laid.of(noise, places)
     assert laid.is_last(noise, places)
     assert not laid.is_last(noise)
     assert not laid.is_last(noise + 1, places)
-    patches, _ = laid.of(noise, places)
-    patches.zero_()
-    assert laid.of(noise, places)[0].any().item() is False, "not laid out again"
-    assert torch.equal(laid.of(noise + 1, places)[0], in_rows(places.carry(noise + 1)))
+    laid.of(noise, places).zero_()
+    assert laid.of(noise, places).any().item() is False, "not laid out again"
+    assert torch.equal(laid.of(noise + 1, places), in_rows(places.carry(noise + 1)))
 
 
 def test_conditions_are_kept_by_style_and_stroke_size_and_the_oldest_leave() -> None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from cmstream.core.frame import Rgb
 from cmstream.core.geometry import working_size
@@ -31,7 +30,7 @@ OIL = Look((("oil", 1.0),), 1.0, ((5, 1.0),), noise_motion=FIXED)
 
 @pytest.mark.parametrize("size_px", [(64, 48), (48, 64), (16, 16), (130, 34)])
 def test_it_has_every_kind_of_frame_and_noise_that_really_moves(size_px: tuple[int, int]) -> None:
-    spec, moving = small_painter().spec, MovingNoise(torch.device("cpu"))
+    spec, moving = small_painter().spec, MovingNoise()
     frames = list(rehearsal(spec, size_px))
     assert {rgb.shape for rgb, _ in frames} == {(size_px[1], size_px[0], 3)}
     assert {look.noise_motion for _, look in frames} == {FIXED, FOLLOW}

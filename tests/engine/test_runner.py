@@ -10,6 +10,7 @@ from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
 from cmstream.engine.candidates import candidates, reference
 from cmstream.engine.moving_noise import Places
+from cmstream.engine.patch_order import PatchOrder
 from cmstream.engine.runner import Runner
 from tests.engine.painters import small_painter
 
@@ -68,7 +69,7 @@ def test_noise_size_and_source_may_change_from_frame_to_frame(runners: dict[str,
 def test_streams_that_take_turns_keep_their_own_noise_until_they_are_forgotten(runners: dict[str, Runner], name: str) -> None:
     look, runner = LOOKS["one style"], runners[name]
     fields = [noise(seed=seed) for seed in range(2)]
-    places = Places(torch.arange(64 * 48).flip(0).int())
+    places = Places(np.arange(64 * 48)[::-1].copy(), PatchOrder(48, 64))
     alone = [runner.style(picture(), places.carry(field), look) for field in fields]
     for _ in range(2):
         for stream_id, field in enumerate(fields):

@@ -56,7 +56,7 @@ class Pipeline:
         self._spec = spec
         self._evaluation = evaluation
         self._noise = NoiseBank(CPU)
-        self._moving = MovingNoise(CPU)
+        self._moving = MovingNoise()
         self._workspaces: OrderedDict[Size, Workspace] = OrderedDict()
         self._most = SPARE_SIZES
 

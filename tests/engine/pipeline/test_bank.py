@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from cmstream.core.look import Look
 from cmstream.engine.moving_noise import Places
 from cmstream.engine.noise import NoiseBank
+from cmstream.engine.patch_order import PatchOrder
 from cmstream.engine.pipeline.bank import Bank, Binding
 from cmstream.engine.pipeline.packing import Packing
 
@@ -51,13 +53,13 @@ def test_a_seed_is_drawn_once_for_all_streams(bank: Bank) -> None:
 
 def test_rows_hold_the_mixture_with_every_value_at_its_place(bank: Bank) -> None:
     packing = Packing()
-    where = torch.randperm(48, generator=torch.Generator().manual_seed(0)).int()
-    (update,) = bank.bind([(1, MIX, Places(where))], packing).noise
+    places = Places(np.random.default_rng(0).permutation(48), PatchOrder(*SIZE))
+    (update,) = bank.bind([(1, MIX, places)], packing).noise
     arena = torch.empty(packing.nbytes, dtype=torch.uint8)
     packing.write(arena)
     fields, noise, scratch = torch.empty(8, 3, *SIZE), torch.zeros(4, 3, *SIZE), torch.empty(3, *SIZE)
     update.apply(arena, fields, noise, scratch)
-    expected = NoiseBank(torch.device("cpu")).mixed(MIX.seeds, *SIZE).flatten(1)[:, where.long()].view(3, *SIZE)
+    expected = NoiseBank(torch.device("cpu")).mixed(MIX.seeds, *SIZE).flatten(1)[:, places.index.long()].view(3, *SIZE)
     assert torch.allclose(noise[update.row], expected, atol=1e-6)
 
 
