@@ -28,6 +28,8 @@ NEAR = 0.005
 """Points; a step of less is the last. Twice as much, and slow pans are overestimated by up to a twentieth."""
 FAR = 0.05
 """Points; after a step of less, the weights of the points stay as they are, and a step costs a third."""
+FEWEST = 24
+"""Points, for the eight terms of a fit."""
 SCALE_PX = 0.5
 """Of the Geman-McClure weights of the fit to the patch flow, in pixels of the grid."""
 SCALE_LEVELS = 6.0
@@ -64,7 +66,7 @@ class Normal:
         residual = residual - np.partition(residual, residual.size // 2)[residual.size // 2]
         weighted = columns * (_weights(residual * residual, SCALE_LEVELS) * counts)
         damping = np.diag(np.array([DAMPING * residual.size] * 6 + [1e-3] * 2, np.float32))
-        return cls(np.linalg.inv(weighted @ columns.T + damping), weighted)
+        return cls(np.linalg.inv(weighted @ columns.T + damping).astype(np.float32), weighted)
 
     def solved(self, values: Values) -> Values:
         """[8]: the terms of the columns that fit `values` [N] best."""
@@ -77,24 +79,46 @@ class DominantMotion:
     def __init__(self, shape: tuple[int, int]) -> None:
         self._shape = shape
         points = np.indices(shape, dtype=np.float32)[::-1]  # x, y
-        self._points = np.ascontiguousarray(points[:, ::STRIDE, ::STRIDE])  # [2,h',w']
+        self._points = points[:, ::STRIDE, ::STRIDE].reshape(2, -1)  # [2,h'w']
         self._basis = _basis(shape, self._points)  # [3,h'w']
         self._coarse = _basis(shape, points[:, ::COARSE, ::COARSE])
-        self._everywhere = _basis(shape, points)  # [3,hw]
+        self._everywhere = _basis(shape, points).reshape(3, *shape)
 
     def of(self, local: Values) -> Values:
         """[2,3]: the parameters of most of the patch flow `local` [2,h,w]."""
         return _affine(self._coarse, local[:, ::COARSE, ::COARSE].reshape(2, -1))
 
-    def fit(self, anchor: Values, luma: Values, start: Values) -> Dominant:
-        """The motion from `anchor` to `luma` [h,w] in 0…255, searched for within a point or two of that of `start` [2,3]."""
-        motion, before = start, anchor[::STRIDE, ::STRIDE].ravel()
-        slopes = [self._basis * slope[::STRIDE, ::STRIDE].ravel() for slope in gradient(anchor)]
-        columns = np.concatenate([*slopes, before[None] * np.float32(1 / CONTRAST), self._basis[:1]])  # [8,h'w']
+    def fit(self, anchor: Values, luma: Values, start: Values, slopes: Values | None = None) -> Dominant:
+        """The motion from `anchor` to `luma` [h,w] in 0…255, searched for within a point or two of that of `start` [2,3].
+
+        `slopes` is `gradient(anchor)`, where the caller has it.
+        """
+        slopes = gradient(anchor) if slopes is None else slopes
+        motion, terms = self._search(anchor, luma, start, slopes, np.s_[:])
+        return Dominant(motion, self.flow(motion), anchor * (terms[6] / np.float32(CONTRAST)) + terms[7])
+
+    def fit_within(self, where: NDArray[np.bool_], anchor: Values, luma: Values, start: Values, slopes: Values) -> Values | None:
+        """[2,3]: the same for the points `where` [h,w] alone; None where they are too few."""
+        points = np.flatnonzero(where[::STRIDE, ::STRIDE])
+        return None if len(points) < FEWEST else self._search(anchor, luma, start, slopes, points)[0]
+
+    def flow(self, motion: Values, box: tuple[slice, slice] = (slice(None), slice(None))) -> Values:
+        """[2,·,·]: what the parameters `motion` [2,3] mean for the points in `box`."""
+        basis = self._everywhere[:, *box]
+        return (motion @ basis.reshape(3, -1)).reshape(2, *basis.shape[1:])
+
+    def _search(
+        self, anchor: Values, luma: Values, motion: Values, slopes: Values, some: NDArray[np.intp] | slice
+    ) -> tuple[Values, Values]:
+        """The motion [2,3] of `some` of the points, and the terms [8] of the last step to it."""
+        basis, points = self._basis[:, some], self._points[:, some]
+        before = anchor[::STRIDE, ::STRIDE].reshape(-1)[some]
+        sloping = [basis * slope[::STRIDE, ::STRIDE].reshape(-1)[some] for slope in slopes]
+        columns = np.concatenate([*sloping, before[None] * np.float32(1 / CONTRAST), basis[:1]])  # [8,N]
         terms, step = np.array([0, 0, 0, 0, 0, 0, CONTRAST, 0], np.float32), math.inf
         for _ in range(MOST_STEPS):
-            x, y = self._points + (motion @ self._basis).reshape(self._points.shape)
-            now = np.asarray(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32).ravel()
+            x, y = points + motion @ basis
+            now = cv2.remap(luma, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
             if step > FAR:
                 terms[:6] = 0
                 normal = Normal.of(columns, now - terms @ columns, self._inside(x, y))
@@ -103,13 +127,12 @@ class DominantMotion:
             step = float(np.abs(terms[:6]).max())
             if step < NEAR:
                 break
-        flow = (motion @ self._everywhere).reshape(2, *self._shape)
-        return Dominant(motion, flow, anchor * (terms[6] / np.float32(CONTRAST)) + terms[7])
+        return motion, terms
 
     def _inside(self, x: Values, y: Values) -> NDArray[np.bool_]:
-        """[h'w']: beyond the picture, it shows nothing new."""
+        """[N]: beyond the picture, it shows nothing new."""
         height, width = self._shape
-        return ((x >= 0) & (x < width) & (y >= 0) & (y < height)).ravel()
+        return (x >= 0) & (x < width) & (y >= 0) & (y < height)
 
 
 def _basis(shape: tuple[int, int], points: Values) -> Values:

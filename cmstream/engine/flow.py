@@ -37,10 +37,11 @@ OWN = 0.12
 """In points. So far off, slopes leave a difference that a motion explains; interpolation alone leaves that of 0.1 point."""
 ROOM = 12
 """Points around what the dominant motion leaves open, among which patches look for where it went."""
-MOST = 0.6
-"""Of the picture: where so much is left open, the dominant motion itself was not found."""
+UNSOLVED = 1 / 3
+"""Of what is unclear: where one motion leaves more, it was several. An object uncovers and covers so much by itself."""
 STIRRED = 1 / 3
-"""Of the picture's slopes: while less than this is unclear, a camera that was at rest still is, and no motion is fitted."""
+"""Of the picture's slopes: while less than this is unclear, a camera that was at rest still is, and no motion is fitted. Where
+more is left by a motion that was fitted, it was not the right one."""
 DEAD_ZONE_PX = 0.75
 """Of the working size: the field moves by whole pixels, and less than this is what noise makes of stillness."""
 NEIGHBOURHOOD = (7, 7)
@@ -48,6 +49,7 @@ SPECK = np.ones((3, 3), np.uint8)
 """As much as chance may leave open or explain."""
 CUT = 0.5
 EVERYWHERE: Box = (slice(None), slice(None))
+SPARSE: Box = (slice(None, None, 4), slice(None, None, 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,9 @@ class Explained:
     shift: Field  # [2,h,w] in points
     left: Luma  # [h,w] the mean difference that remains
     exposed: Luma  # [h,w] the anchor in the exposure of the picture
+    slopes: Field  # [2,h,w] of the anchor
     noise: float  # of the picture, in levels
+    limit: Luma  # [h,w] of what may remain where nothing moves on its own
     unclear: NDArray[np.bool_]  # [h,w] motions of their own could explain what is left here
     share: float  # of all slopes, those that are unclear
 
@@ -87,6 +91,7 @@ class FlowTracker:
         self._rows, self._columns = np.indices(self._grid[::-1], dtype=np.float32)
         self._anchor: Luma | None = None
         self._motion = AT_REST
+        self._own_motion = AT_REST
         # Kroeger et al. 2016, patches down to the grid itself: half as fine misses half of a small object's motion.
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._dis.setFinestScale(0)
@@ -121,38 +126,64 @@ class FlowTracker:
 
     def _flow(self, anchor: Luma, luma: Luma, by_rest: Luma) -> tuple[Flow, Luma]:
         """The flow, and the anchor in the exposure of `luma`."""
-        found = _explained(self._rest, by_rest, anchor) if self._motion is AT_REST else None
+        slopes = gradient(anchor)
+        found = _explained(self._rest, by_rest, anchor, slopes) if self._motion is AT_REST else None
         if found is None or found.share > STIRRED:
-            found = self._dominated(anchor, luma, self._motion)
-        puzzle = _puzzle(found)
-        if puzzle is not None and found.left[puzzle].size > MOST * found.left.size:
-            found = self._dominated(anchor, luma, self._dominant.of(self._patches(anchor, luma)))
-            puzzle = _puzzle(found)
-        shift, left = self._moving(found.shift), found.left
+            found = self._dominated(anchor, luma, self._motion, slopes)
+        if found.share > STIRRED:
+            found = self._dominated(anchor, luma, self._dominant.of(self._patches(anchor, luma)), slopes)
+        puzzle, shift, left = _puzzle(found), self._moving(found.shift), found.left
         if puzzle is not None:
-            shift, left = self._with_own(found, luma, puzzle)
+            one = self._dominant.fit_within(found.unclear, found.exposed, luma, self._own_motion, slopes)
+            if one is None or not self._is_everywhere(one, found, luma):
+                shift, left = self._with_own(found, luma, puzzle, one)
+            elif found.shift is self._rest:
+                found = self._dominated(anchor, luma, one, slopes)
+                shift, left = self._moving(found.shift), found.left
         return Flow(shift * np.float32(1 / self._scale), left < UNSEEN), found.exposed
 
-    def _dominated(self, anchor: Luma, luma: Luma, start: Field) -> Explained:
+    def _dominated(self, anchor: Luma, luma: Luma, start: Field, slopes: Field) -> Explained:
         """The dominant motion near `start` [2,3], or rest where that is as good."""
-        fit = self._dominant.fit(anchor, luma, start)
+        fit = self._dominant.fit(anchor, luma, start, slopes)
         by_fit = self._unexplained(fit.exposed, luma, fit.flow)
         if by_fit.mean() > BETTER * cv2.norm(luma, fit.exposed, cv2.NORM_L1) / luma.size:
             self._motion = AT_REST
-            return _explained(self._rest, _difference(luma, fit.exposed), fit.exposed)
+            return _explained(self._rest, _difference(luma, fit.exposed), fit.exposed, slopes)
         self._motion = fit.motion
-        return _explained(fit.flow, by_fit, fit.exposed)
+        return _explained(fit.flow, by_fit, fit.exposed, slopes)
 
-    def _with_own(self, found: Explained, luma: Luma, box: Box) -> tuple[Field, Luma]:
+    def _is_everywhere(self, motion: Field, found: Explained, luma: Luma) -> bool:
+        """Whether what is clear could move by `motion` [2,3] as well: then it is the camera's, a slow one."""
+        exposed, clear = found.exposed[SPARSE], ~found.unclear[SPARSE]
+        by_own, by_dominant = (
+            cv2.absdiff(self._displaced(luma, shift, SPARSE), exposed)[clear].sum()
+            for shift in (self._dominant.flow(motion, SPARSE), found.shift[:, *SPARSE])
+        )
+        return bool(by_own <= 1.1 * by_dominant)
+
+    def _with_own(self, found: Explained, luma: Luma, box: Box, one: Field | None) -> tuple[Field, Luma]:
         """The shift and what it leaves, where what is in `box` may move on its own."""
-        exposed, dominant, by_dominant = found.exposed[box], found.shift[:, *box], found.left[box]
-        local = self._patches(exposed, luma[box])
-        by_own = self._unexplained(exposed, luma, local, box)
+        dominant, by_dominant = found.shift[:, *box], found.left[box]
+        local, by_own = self._own(found, luma, box, one)
         own = _is_better(by_own, by_dominant, found.noise) & (_largest(local - dominant) >= self._dead_zone)
         shift, left = self._moving(found.shift).copy(), found.left.copy()
         np.copyto(shift[:, *box], local, where=own)
         np.copyto(left[box], by_own, where=own)
         return shift, left
+
+    def _own(self, found: Explained, luma: Luma, box: Box, one: Field | None) -> tuple[Field, Luma]:
+        """How what is unclear moves: by `one` motion [2,3] where that explains most, else patch by patch. And what is left."""
+        exposed, unclear = found.exposed[box], found.unclear[box]
+        if one is not None:
+            local = self._dominant.flow(one, box)
+            by_own = self._unexplained(exposed, luma, local, box)
+            if (by_own > found.limit[box])[unclear].mean() < UNSOLVED:
+                self._own_motion = one
+                return local, by_own
+        local = self._patches(exposed, luma[box])
+        self._own_motion = AT_REST.copy()
+        self._own_motion[:, 0] = np.median(local[:, unclear], axis=1)
+        return local, self._unexplained(exposed, luma, local, box)
 
     def _moving(self, dominant: Field) -> Field:
         return dominant if _largest(dominant).max() >= self._dead_zone else self._rest
@@ -165,17 +196,20 @@ class FlowTracker:
 
     def _unexplained(self, anchor: Luma, luma: Luma, shift: Field, box: Box = EVERYWHERE) -> Luma:
         """[h,w]: the mean difference to `anchor` that `shift` leaves, both of `box`."""
+        return _difference(self._displaced(luma, shift, box), anchor)
+
+    def _displaced(self, luma: Luma, shift: Field, box: Box) -> Luma:
+        """[h,w]: what stands in `luma` where the points of `box` have gone."""
         x, y = self._columns[box] + shift[0], self._rows[box] + shift[1]
-        compensated = np.asarray(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
-        return _difference(compensated, anchor)
+        return np.asarray(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _explained(shift: Field, left: Luma, exposed: Luma) -> Explained:
-    across, down = gradient(exposed)
-    slopes, noise = _mean(np.abs(across) + np.abs(down)), _noise(left)
-    unclear = left > slopes * np.float32(OWN) + np.float32(MARGIN + PUZZLING * noise)
-    share = float(slopes.sum(where=unclear) / max(1, slopes.sum()))
-    return Explained(shift, left, exposed, noise, unclear, share)
+def _explained(shift: Field, left: Luma, exposed: Luma, slopes: Field) -> Explained:
+    steep, noise = _mean(np.abs(slopes[0]) + np.abs(slopes[1])), _noise(left)
+    limit = steep * np.float32(OWN) + np.float32(MARGIN + PUZZLING * noise)
+    unclear = left > limit
+    share = float(steep[unclear].sum() / max(1, steep.sum()))
+    return Explained(shift, left, exposed, slopes, noise, limit, unclear, share)
 
 
 def _puzzle(found: Explained) -> Box | None:

@@ -6,8 +6,9 @@ the pictures alone: the field stays independent N(0,1) exactly, for hours. Inter
 Your Noise" (Chang et al. 2024) does to avoid that, adding up all noise under a warped pixel, is needed where a value may be
 divided, and here none is. EquiVDM (Liu & Vahdat 2025) shows that noise which moves with the scene makes texture move with it.
 
-What a flow has beyond whole pixels is carried to the next, as one smooth field and not value by value: values with
-remainders of their own collide ever more often, until every fifth is lost at every step.
+What a flow has beyond whole pixels is carried to the next frame where all go the same way. Where they do not, it is rounded with a
+threshold that is the same for all and another with every frame: right on average, and neighbours step together. Values with remainders
+of their own collide ever more often, until every fifth is lost at every step; remainders that neighbours share differ ever more.
 """
 
 from __future__ import annotations
@@ -25,10 +26,8 @@ from cmstream.engine.patch_order import Addresses, PatchOrder
 Steps: TypeAlias = NDArray[np.int32]
 Mask: TypeAlias = NDArray[np.bool_]
 
-AGREEMENT_PX = 12.0
-"""Standard deviation of the neighbourhood that shares a remainder. Less, and values collide; more, and a turn is lost."""
-EVERY = 2
-"""Points: remainders are averaged over more than that."""
+THRESHOLDS = np.array([0.7548776662466927, 0.5698402909980532])
+"""Their multiples, of which only the fraction counts, fill the interval evenly from the first few on (Roberts 2018, R2)."""
 ONE_WAY_PX = 1.0
 """Shifts that differ by less are rounded as one: most frames of a pan, for no fit is without a trace of zoom or turn."""
 FARTHEST_PX = 2000
@@ -42,6 +41,7 @@ class NoisePlaces:
     def __init__(self, height_px: int, width_px: int) -> None:
         self.order = PatchOrder(height_px, width_px)
         self._carry: NDArray[np.float32] | None = None  # [2,h,w] on the grid of the flow: the part of a pixel left over
+        self._uneven = 0  # moves of which not all went the same way
         self._owner = np.full(self.order.count + 1, NOBODY, np.intp)  # which pixel draws from an address; last: from outside
         self.sources = np.arange(self.order.count)
         """[H·W] in the order of patches: for each pixel, the one of the seed's field whose value it shows. New after a change."""
@@ -63,8 +63,10 @@ class NoisePlaces:
             self._carry = total - step[:, None, None]
             self._slide(*step.astype(int).tolist())
         else:
-            self._carry = _remainder(total, flow.shift, AGREEMENT_PX * total.shape[2] / picture_px[0])
-            steps = np.rint(total).clip(-FARTHEST_PX, FARTHEST_PX).astype(np.int32)
+            self._carry = None
+            threshold = np.float32((0.5 + self._uneven * THRESHOLDS) % 1)[:, None, None]
+            self._uneven += 1
+            steps = np.floor(total + threshold).clip(-FARTHEST_PX, FARTHEST_PX).astype(np.int32)
             self._step(self._of_patches(steps, picture_px), self._of_patches(flow.seen, picture_px))
 
     def _slide(self, dx: int, dy: int) -> None:
@@ -144,28 +146,22 @@ def _seams(arriving: Steps, side_px: int) -> tuple[Mask, Mask]:
     span = int(max((most - least).max(), most.max(), -least.min()))
     reach = math.ceil(span / side_px)
     around = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    way = (dy * (2 * FARTHEST_PX + 1) + dx).astype(np.float64)
-    one, other = (morphed(way, around, borderType=cv2.BORDER_CONSTANT, borderValue=0.0) for morphed in (cv2.dilate, cv2.erode))
+    way = (dy * np.int32(2 * FARTHEST_PX + 1) + dx).astype(np.float32)  # exact: below 2^24
+    one, other = (
+        morphed(way, around, borderType=cv2.BORDER_CONSTANT, borderValue=0.0) for morphed in (cv2.dilate, cv2.erode)
+    )
     seam = np.asarray(one != other)
-    near = cv2.dilate(seam.view(np.uint8), around)
-    return seam, np.asarray(near) > 0
+    near = np.asarray(cv2.dilate(seam.view(np.uint8), around)).view(bool)
+    return seam, seam | _draws_from(seam, near & (way != 0), arriving, side_px)
 
 
-def _remainder(total: NDArray[np.float32], shift: NDArray[np.float32], near: float) -> NDArray[np.float32]:
-    """[2,h,w]: what whole pixels leave of `total`, from -0.5 to 0.5, averaged as a phase over some points `near`.
-
-    Only what moves has a say and is averaged. Where neighbours do not agree (a zoom after a while) it is dropped.
-    """
-    moved = np.asarray(shift.any(axis=0), np.float32)
-    few = np.ascontiguousarray(moved[::EVERY, ::EVERY])
-    phase = total[:, ::EVERY, ::EVERY] * np.float32(2 * np.pi)
-    waves = (wave * few for wave in (*np.cos(phase), *np.sin(phase)))
-    real, imaginary = np.stack([_mean(wave, near / EVERY) for wave in waves]).reshape(2, *phase.shape)
-    smooth = np.arctan2(imaginary, real) / np.float32(2 * np.pi)
-    smooth[real * real + imaginary * imaginary < (0.5 * _mean(few, near / EVERY)) ** 2] = 0
-    everywhere = smooth.repeat(EVERY, 1).repeat(EVERY, 2)[:, : moved.shape[0], : moved.shape[1]]
-    return np.where(moved > 0, everywhere, total)
-
-
-def _mean(values: NDArray[np.float32], near: float) -> NDArray[np.float32]:
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), near), np.float32)
+def _draws_from(some: Mask, patches: Mask, arriving: Steps, side_px: int) -> Mask:
+    """[h,w]: those of `patches` to which something comes that was in `some`; a step may take it from four."""
+    height, width = some.shape
+    rows, columns = np.nonzero(patches)
+    dx, dy = arriving[:, rows, columns]
+    above, below = (((rows * side_px - dy + more) // side_px).clip(0, height - 1) * width for more in (0, side_px - 1))
+    left, right = (((columns * side_px - dx + more) // side_px).clip(0, width - 1) for more in (0, side_px - 1))
+    flat, found = some.ravel(), np.zeros_like(some)
+    found[rows, columns] = flat[above + left] | flat[above + right] | flat[below + left] | flat[below + right]
+    return found

@@ -53,8 +53,8 @@ class PatchOrder:
         reach = int(max(np.abs(dx).max(initial=0), np.abs(dy).max(initial=0)))
         self._know(reach)
         down, across = np.divmod(patches, self.patches[1])
-        found = self._rows.take(down * self.side_px - dy + self._reach_px, axis=0)
-        found += self._columns.take(across * self.side_px - dx + self._reach_px, axis=0)
+        found = self._rows.take(down * self.side_px - dy + self._reach_px, axis=0, mode="clip")
+        found += self._columns.take(across * self.side_px - dx + self._reach_px, axis=0, mode="clip")
         return found
 
     def within(self, patches: Addresses) -> Addresses:
