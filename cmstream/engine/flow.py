@@ -37,13 +37,16 @@ OWN = 0.12
 """In points. So far off, slopes leave a difference that a motion explains; interpolation alone leaves that of 0.1 point."""
 ROOM = 12
 """Points around what the dominant motion leaves open, among which patches look for where it went."""
-UNSOLVED = 1 / 3
-"""Of what is unclear: where one motion leaves more, it was several. An object uncovers and covers so much by itself."""
+SOLVED = 2 / 3
+"""Of what is unclear: where one motion halves the difference in less than this, there were several. What an object covers and
+uncovers by itself is about a fifth."""
 STIRRED = 1 / 3
 """Of the picture's slopes: while less than this is unclear, a camera that was at rest still is, and no motion is fitted. Where
 more is left by a motion that was fitted, it was not the right one."""
 DEAD_ZONE_PX = 0.75
 """Of the working size: the field moves by whole pixels, and less than this is what noise makes of stillness."""
+UNEVEN_PX = 1.0
+"""Of the working size: by so much a motion differs from place to place before it is more than a shift."""
 NEIGHBOURHOOD = (7, 7)
 SPECK = np.ones((3, 3), np.uint8)
 """As much as chance may leave open or explain."""
@@ -74,7 +77,6 @@ class Explained:
     exposed: Luma  # [h,w] the anchor in the exposure of the picture
     slopes: Field  # [2,h,w] of the anchor
     noise: float  # of the picture, in levels
-    limit: Luma  # [h,w] of what may remain where nothing moves on its own
     unclear: NDArray[np.bool_]  # [h,w] motions of their own could explain what is left here
     share: float  # of all slopes, those that are unclear
 
@@ -175,9 +177,9 @@ class FlowTracker:
         """How what is unclear moves: by `one` motion [2,3] where that explains most, else patch by patch. And what is left."""
         exposed, unclear = found.exposed[box], found.unclear[box]
         if one is not None:
-            local = self._dominant.flow(one, box)
+            local = self._evened(self._dominant.flow(one, box), unclear)
             by_own = self._unexplained(exposed, luma, local, box)
-            if (by_own > found.limit[box])[unclear].mean() < UNSOLVED:
+            if (2 * by_own < found.left[box])[unclear].mean() >= SOLVED:
                 self._own_motion = one
                 return local, by_own
         local = self._patches(exposed, luma[box])
@@ -187,6 +189,13 @@ class FlowTracker:
 
     def _moving(self, dominant: Field) -> Field:
         return dominant if _largest(dominant).max() >= self._dead_zone else self._rest
+
+    def _evened(self, local: Field, where: NDArray[np.bool_]) -> Field:
+        """`local` [2,h,w], or its mean everywhere if it hardly differs `where` [h,w] it was fitted: then it says no more."""
+        some = local[:, where]
+        if (some.max(axis=1) - some.min(axis=1)).max() >= UNEVEN_PX * self._scale:
+            return local
+        return np.broadcast_to(some.mean(axis=1)[:, None, None], local.shape)
 
     def _patches(self, anchor: Luma, luma: Luma) -> Field:
         before, now = (np.ascontiguousarray(one.clip(0, 255), np.uint8) for one in (anchor, luma))
@@ -206,10 +215,9 @@ class FlowTracker:
 
 def _explained(shift: Field, left: Luma, exposed: Luma, slopes: Field) -> Explained:
     steep, noise = _mean(np.abs(slopes[0]) + np.abs(slopes[1])), _noise(left)
-    limit = steep * np.float32(OWN) + np.float32(MARGIN + PUZZLING * noise)
-    unclear = left > limit
+    unclear = left > steep * np.float32(OWN) + np.float32(MARGIN + PUZZLING * noise)
     share = float(steep[unclear].sum() / max(1, steep.sum()))
-    return Explained(shift, left, exposed, slopes, noise, limit, unclear, share)
+    return Explained(shift, left, exposed, slopes, noise, unclear, share)
 
 
 def _puzzle(found: Explained) -> Box | None:
