@@ -97,7 +97,9 @@ class DominantMotion:
         motion, terms = self._search(anchor, luma, start, slopes, np.s_[:])
         return Dominant(motion, self.flow(motion), anchor * (terms[6] / np.float32(CONTRAST)) + terms[7])
 
-    def fit_within(self, where: NDArray[np.bool_], anchor: Values, luma: Values, start: Values, slopes: Values) -> Values | None:
+    def fit_within(
+        self, where: NDArray[np.bool_], anchor: Values, luma: Values, start: Values, slopes: Values
+    ) -> Values | None:
         """[2,3]: the same for the points `where` [h,w] alone; None where they are too few."""
         points = np.flatnonzero(where[::STRIDE, ::STRIDE])
         return None if len(points) < FEWEST else self._search(anchor, luma, start, slopes, points)[0]

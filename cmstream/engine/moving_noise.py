@@ -6,6 +6,8 @@ seeds passes through moved fields as it does through resting ones.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -17,13 +19,24 @@ from cmstream.engine.noise_places import NoisePlaces
 from cmstream.engine.patch_order import Addresses, PatchOrder
 
 
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What is new in some places."""
+
+    mark: object  # of the places before
+    changed: Addresses  # the patches that are others
+
+
 class Places:
     """Where the noise of a frame comes from; made anew whenever that changes."""
 
-    def __init__(self, sources: Addresses, order: PatchOrder) -> None:
+    def __init__(self, sources: Addresses, order: PatchOrder, since: Since | None = None) -> None:
         self.sources = sources
         """[H·W] in the order of patches, see `NoisePlaces`."""
         self.order = order
+        self.mark = object()
+        """Tells these places from all others, without keeping them."""
+        self.since = since
         self._index: Tensor | None = None
         self._last: tuple[Tensor, Tensor] | None = None
 
@@ -65,7 +78,11 @@ class FollowedStream:
         before = self._places.sources
         self._places.move(flow, self.picture_px)
         after = self._places.sources
-        return self._now if after is before else Places(after, self._places.order)
+        if after is before:
+            return self._now
+        changed = self._places.changed
+        since = Since(self._now.mark, changed) if self._now is not None and changed is not None else None
+        return Places(after, self._places.order, since)
 
 
 class MovingNoise:

@@ -6,9 +6,10 @@ the pictures alone: the field stays independent N(0,1) exactly, for hours. Inter
 Your Noise" (Chang et al. 2024) does to avoid that, adding up all noise under a warped pixel, is needed where a value may be
 divided, and here none is. EquiVDM (Liu & Vahdat 2025) shows that noise which moves with the scene makes texture move with it.
 
-What a flow has beyond whole pixels is carried to the next frame where all go the same way. Where they do not, it is rounded with a
-threshold that is the same for all and another with every frame: right on average, and neighbours step together. Values with remainders
-of their own collide ever more often, until every fifth is lost at every step; remainders that neighbours share differ ever more.
+What a flow has beyond whole pixels is carried to the next frame where all go the same way. Where they do not, it is rounded
+with a threshold that is the same for all and another with every frame: right on average, and neighbours step together. Values
+with remainders of their own collide ever more often, until every fifth is lost at every step; remainders that neighbours
+share come to differ.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class NoisePlaces:
         self._uneven = 0  # moves of which not all went the same way
         self._owner = np.full(self.order.count + 1, NOBODY, np.intp)  # which pixel draws from an address; last: from outside
         self.sources = np.arange(self.order.count)
-        """[H·W] in the order of patches: for each pixel, the one of the seed's field whose value it shows. New after a change."""
+        """[H·W] in the order of patches: for each pixel, the one of the field whose value it shows. Anew with every change."""
+        self.changed: Addresses | None = None
+        """The patches among which all is that the last change has changed; None for all."""
 
     def __repr__(self) -> str:
         return f"<NoisePlaces {self.order.shape[1]}×{self.order.shape[0]}>"
@@ -72,7 +75,7 @@ class NoisePlaces:
     def _slide(self, dx: int, dy: int) -> None:
         """All go the same way, and what leaves comes in on the other side."""
         if dx or dy:
-            self.sources = self.sources.take(self.order.rolled(dx, dy), mode="wrap")
+            self.sources, self.changed = self.order.rolled(self.sources, dx, dy), None
 
     def _of_patches(self, grid: NDArray[Any], picture_px: tuple[int, int]) -> NDArray[Any]:
         """[...,h,w] for each patch: `grid` where the middle of the patch is, its edge repeated over the padding."""
@@ -92,19 +95,20 @@ class NoisePlaces:
         dx, dy = arriving.reshape(2, -1)
         moved = np.flatnonzero(dx | dy)
         drawn = self.sources.take(self.order.behind(moved, dx[moved], dy[moved]), mode="clip")
-        holes, lost = self._settle(arriving, yields)
+        seam, near = _seams(arriving, self.order.side_px)
+        holes, lost = self._settle(arriving, yields, seam, near)
         sources = self.sources.copy()
         sources.reshape(-1, self.order.area)[moved] = drawn
         sources[holes] = self.sources[lost]
         self.sources = sources
+        self.changed = np.flatnonzero(((dx | dy) != 0) | seam.ravel())
 
-    def _settle(self, arriving: Steps, yields: Mask) -> tuple[Addresses, Addresses]:
+    def _settle(self, arriving: Steps, yields: Mask, seam: Mask, near: Mask) -> tuple[Addresses, Addresses]:
         """The pixels that get nothing of their own, and as many whose values nobody gets.
 
         Where all around go the same way, each gets one and gives one. So this looks only at what is near another way.
         """
         dx, dy = arriving.reshape(2, -1)
-        seam, near = _seams(arriving, self.order.side_px)
         patches = np.flatnonzero(near)
         rank = np.where(dx[patches] | dy[patches], ~yields.ravel()[patches], 2)  # what rests keeps its own
         patches = patches[rank.argsort(kind="stable")]  # of several that draw one value, the last has it
@@ -147,9 +151,7 @@ def _seams(arriving: Steps, side_px: int) -> tuple[Mask, Mask]:
     reach = math.ceil(span / side_px)
     around = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     way = (dy * np.int32(2 * FARTHEST_PX + 1) + dx).astype(np.float32)  # exact: below 2^24
-    one, other = (
-        morphed(way, around, borderType=cv2.BORDER_CONSTANT, borderValue=0.0) for morphed in (cv2.dilate, cv2.erode)
-    )
+    one, other = (morphed(way, around, borderType=cv2.BORDER_CONSTANT, borderValue=0.0) for morphed in (cv2.dilate, cv2.erode))
     seam = np.asarray(one != other)
     near = np.asarray(cv2.dilate(seam.view(np.uint8), around)).view(bool)
     return seam, seam | _draws_from(seam, near & (way != 0), arriving, side_px)

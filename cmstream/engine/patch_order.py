@@ -1,7 +1,7 @@
 """Pixels in the order in which the network reads them: 4×4 patch by patch, and row by row within a patch.
 
-What is carried stands in this order, so that what arrives at a patch is one run of memory, and laying it out for the network is one
-gather. The address of a pixel is a part that its row decides plus a part that its column decides. NumPy only; engine thread.
+What is carried stands in this order, so that what arrives at a patch is one run of memory, and laying it out for the network
+is one gather. The address of a pixel is a part that its row decides plus a part that its column decides. Engine thread only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from cmstream.models.config import PATCH_PX
 
 Addresses: TypeAlias = NDArray[np.intp]
 
+AT_ONCE = 8
+"""Rows of patches whose addresses stay in a processor's cache."""
 REACH_PX = 16
 """The margin around the picture for which addresses are known grows by so much at a time."""
 
@@ -40,13 +42,19 @@ class PatchOrder:
     def __repr__(self) -> str:
         return f"<PatchOrder {self.shape[1]}×{self.shape[0]}>"
 
-    def rolled(self, dx: int, dy: int) -> Addresses:
-        """[H·W]: for each pixel, whence comes what a slide brings there; beyond the last address it begins anew."""
+    def rolled(self, values: Addresses, dx: int, dy: int) -> Addresses:
+        """[H·W], new: `values` after a slide, where what leaves the picture comes in on the other side."""
         (height, width), side = self.patches, self.side_px
         rows = self._of_row[(np.arange(side) - dy) % self.shape[0]]
         columns = np.roll(self._of_column, dx).reshape(width, 1, side)
-        first = (rows[:, None] + columns).reshape(1, -1)
-        return (first + np.arange(0, self.count, self.count // height)[:, None]).ravel()
+        row = self.count // height  # of patches; the next one is the same but for where it begins
+        first = (rows[:, None] + columns).reshape(-1)
+        some = (first + np.arange(0, AT_ONCE * row, row)[:, None]).ravel()
+        slid = np.empty_like(values)
+        for start in range(0, self.count, some.size):
+            out = slid[start : start + some.size]
+            values.take(some[: out.size] + start, out=out, mode="wrap")
+        return slid
 
     def behind(self, patches: Addresses, dx: Addresses, dy: Addresses) -> Addresses:
         """[n,area]: for each pixel of some `patches` [n], the one from which (`dx`, `dy`) leads to it; negative outside."""
