@@ -55,6 +55,31 @@ def test_an_object_moves_and_the_wall_behind_it_does_not() -> None:
     assert all((flow.shift[:, 75:, :] == 0).all() for flow in flows)
 
 
+def test_an_object_is_followed_to_a_fraction_of_its_step_however_long_it_moves() -> None:
+    tracker, moved = FlowTracker(SIDE_PX, SIDE_PX), []
+    for index, frame in enumerate(object_before_a_wall(16, step_px=(3.0, 2.0))):
+        flow, centre = tracker.track(frame), round((60 + 3 * (index - 1)) / 2)
+        if flow is not None:
+            moved.append(np.median(flow.shift[:, 25 + index : 35 + index, centre - 5 : centre + 5], axis=(1, 2)))
+    assert len(moved) == 15
+    assert np.sum(moved, axis=0) == pytest.approx([45, 30], rel=0.1)
+
+
+def two_objects(count: int) -> list[Rgb]:
+    """One disc in the upper half goes right, one in the lower half left."""
+    right, left = (object_before_a_wall(count, step_px=step, radius_px=24) for step in ((2.0, 0.0), (-2.0, 0.0)))
+    return [np.concatenate([one[:96], other[:96]]) for one, other in zip(right, left, strict=True)]
+
+
+def test_two_objects_that_go_different_ways_each_go_their_own() -> None:
+    flows = followed(two_objects(8))
+    above, below = (
+        np.sum([np.median(flow.shift[0, rows, 26:34]) for flow in flows]) for rows in (slice(26, 34), slice(74, 82))
+    )
+    assert above == pytest.approx(14, abs=4)
+    assert below == pytest.approx(-14, abs=4)
+
+
 def test_another_scene_is_a_cut_and_the_one_after_it_is_followed_anew() -> None:
     tracker = FlowTracker(SIDE_PX, SIDE_PX)
     other = another_scene()
@@ -74,7 +99,7 @@ def test_every_working_size_can_be_followed(width_px: int, height_px: int) -> No
         assert flow is None or np.isfinite(flow.shift).all()
 
 
-def test_patches_are_matched_only_around_what_the_camera_s_motion_leaves_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patches_are_matched_only_where_one_motion_leaves_something_open(monkeypatch: pytest.MonkeyPatch) -> None:
     matched: list[tuple[int, ...]] = []
     patches = FlowTracker._patches
 
@@ -85,6 +110,9 @@ def test_patches_are_matched_only_around_what_the_camera_s_motion_leaves_open(mo
     monkeypatch.setattr(FlowTracker, "_patches", counted)
     assert len(followed(camera(10, pan_px=1.5))) == 9
     assert matched == []
-    followed(object_before_a_wall(4, step_px=(3.0, 1.0), radius_px=20))
-    assert len(matched) == 3
+    assert len(followed(object_before_a_wall(8, step_px=(3.0, 1.0), radius_px=20))) == 7
+    assert len(matched) <= 2, "to find it, and then it goes on as before"
     assert all(height * width < 96 * 96 / 2 for height, width in matched)
+    matched.clear()
+    followed(two_objects(4))
+    assert len(matched) >= 3

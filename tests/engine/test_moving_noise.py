@@ -162,7 +162,10 @@ MOTIONS = {
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("motion", MOTIONS)
 def test_following_costs_at_most_15_per_cent_of_a_frame(motion: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """At 384² on one thread, the embedded model, in processor time; noise at rest is laid out once, as it is in a server."""
+    """At 384² on one thread, the embedded model, in processor time; noise at rest is laid out once, as it is in a server.
+
+    Means of the middle nine tenths: in a slow motion, frames that carry the noise take turns with frames that need not.
+    """
     keep_freed_memory()
     engine = CpuEngine(load("painter"), threads=1, warm_up_px=((384, 384),))
     frames = [np.ascontiguousarray(np.kron(frame, np.ones((2, 2, 1), np.uint8))) for frame in MOTIONS[motion]]
@@ -173,8 +176,13 @@ def test_following_costs_at_most_15_per_cent_of_a_frame(motion: str, capsys: pyt
             painted(engine, [frame], look, stream_id)
             took_ms[look.noise_motion].append(1000 * (time.process_time() - start))
     engine.close()
-    fixed_ms, follow_ms = (statistics.median(took_ms[motion]) for motion in (FIXED, FOLLOW))
+    fixed_ms, follow_ms = (_usual(took_ms[motion]) for motion in (FIXED, FOLLOW))
     share = 1 - fixed_ms / follow_ms
     with capsys.disabled():
         sys.stdout.write(f"\n{motion}: {follow_ms - fixed_ms:.1f} ms of {follow_ms:.1f} ms a frame, {share:.1%}\n")
     assert share <= 0.15
+
+
+def _usual(took_ms: list[float]) -> float:
+    tail = len(took_ms) // 20
+    return statistics.fmean(sorted(took_ms)[tail:-tail])

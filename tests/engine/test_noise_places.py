@@ -58,6 +58,27 @@ def test_a_long_zoom_replaces_hardly_more_than_the_part_by_which_the_picture_gro
     assert 0.01 < grown < 0.05  # two per cent is what the area gains; with remainders of its own, each value, it was 0.23
 
 
+def test_values_of_a_zoom_stay_where_the_picture_takes_them() -> None:
+    before, after = places_after([MOTIONS["a zoom in"]] * 5).places, places_after([MOTIONS["a zoom in"]] * 25).places
+    where = np.empty_like(after)
+    where[after] = np.arange(SIDE_PX**2)
+    now, then = (np.stack(np.divmod(pixels, SIDE_PX)) + 0.5 - SIDE_PX / 2 for pixels in (where[before], np.arange(SIDE_PX**2)))
+    away = np.hypot(*(now - 1.01**20 * then))[np.abs(1.01**20 * then).max(axis=0) < SIDE_PX / 2 - 4]
+    assert np.median(away) < 1.5
+    assert (away < 4).mean() > 0.97
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_what_is_said_to_have_changed_is_all_that_has(motion: str) -> None:
+    places = NoisePlaces(SIDE_PX, SIDE_PX)
+    for _ in range(4):
+        before = places.sources
+        places.move(Flow(MOTIONS[motion].astype(np.float32), SEEN), (SIDE_PX, SIDE_PX))
+        if places.changed is not None:
+            others = np.flatnonzero((places.sources != before).reshape(-1, 16).any(axis=1))
+            assert set(others) <= set(places.changed)
+
+
 def test_what_covers_keeps_its_values_and_what_is_covered_loses_its_own() -> None:
     shift = np.zeros((2, GRID, GRID), np.float32)
     shift[0, :, :48] = 4  # the left half slides over the right one

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from cmstream.core.look import Look
-from cmstream.engine.moving_noise import Places
+from cmstream.engine.moving_noise import Places, Since
 from cmstream.engine.patch_order import PatchOrder
 from cmstream.engine.patches import LaidNoise, LookConditions, in_patches
 from cmstream.models.served import ServedPainter
@@ -63,6 +63,21 @@ def test_noise_at_its_places_is_the_carried_field_in_patches(dtype: torch.dtype)
 def test_the_mean_of_a_patch_is_that_of_its_pixels() -> None:
     noise = torch.randn(3, 8, 16)
     assert torch.allclose(LaidNoise().of(noise) @ net().average, F.avg_pool2d(noise, 4).permute(1, 2, 0), atol=1e-6)
+
+
+def test_what_has_changed_since_is_laid_out_alone_and_gives_the_same() -> None:
+    laid, noise, order = LaidNoise(), torch.randn(3, 16, 16), PatchOrder(16, 16)
+    before = Places(np.random.default_rng(0).permutation(256), order)
+    sources = before.sources.copy()
+    sources[16:48] = sources[16:48][::-1]
+    after = Places(sources, order, Since(before.mark, np.array([1, 2])))
+    laid.of(noise, before)[0, 0] = 7
+    updated = laid.of(noise, after).clone()
+    assert (updated[0, 0] == 7).all(), "what has not changed was not looked at"
+    updated[0, 0] = in_rows(after.carry(noise))[0, 0]
+    assert torch.equal(updated, in_rows(after.carry(noise)))
+    for elsewhere in (LaidNoise(), laid):  # nothing is laid there, or another field
+        assert torch.equal(elsewhere.of(noise + 1, after), in_rows(after.carry(noise + 1)))
 
 
 def test_noise_is_laid_out_again_only_when_the_field_or_its_places_are_others() -> None:
