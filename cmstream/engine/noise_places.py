@@ -67,7 +67,7 @@ class NoisePlaces:
             self._slide(*step.astype(int).tolist())
         else:
             self._carry = None
-            threshold = np.float32((0.5 + self._uneven * THRESHOLDS) % 1)[:, None, None]
+            threshold = ((0.5 + self._uneven * THRESHOLDS) % 1).astype(np.float32)[:, None, None]
             self._uneven += 1
             steps = np.floor(total + threshold).clip(-FARTHEST_PX, FARTHEST_PX).astype(np.int32)
             self._step(self._of_patches(steps, picture_px), self._of_patches(flow.seen, picture_px))
@@ -85,7 +85,7 @@ class NoisePlaces:
         rows = (np.arange(height) * side + side // 2) * grid.shape[-2] // picture_px[1]
         columns = (np.arange(width) * side + side // 2) * grid.shape[-1] // picture_px[0]
         there = grid.take(rows.clip(max=grid.shape[-2] - 1), axis=-2)
-        return there.take(columns.clip(max=grid.shape[-1] - 1), axis=-1)
+        return np.asarray(there.take(columns.clip(max=grid.shape[-1] - 1), axis=-1))
 
     def _step(self, steps: Steps, seen: Mask) -> None:
         """Each patch goes its own way; `steps` [2,h,w], `seen` [h,w]. Only what moves is touched."""
@@ -127,7 +127,7 @@ def _arrivals(steps: Steps, seen: Mask, side_px: int) -> tuple[Steps, Mask]:
     """[2,h,w]: the step of what arrives at each patch; [h,w]: where it gives way to others that draw the same values."""
     if 2 * np.abs(steps).max() <= side_px:  # arrives at the patch that it leaves
         return steps, ~seen
-    arriving, moving = steps.copy(), steps.any(axis=0)
+    arriving, moving = steps.copy(), np.asarray(steps.any(axis=0))
     yields = moving.copy()  # what has left and is not replaced
     height, width = moving.shape
     rows, columns = np.nonzero(moving)

@@ -7,7 +7,7 @@ is one gather. The address of a pixel is a part that its row decides plus a part
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,12 +56,12 @@ class PatchOrder:
             values.take(some[: out.size] + start, out=out, mode="wrap")
         return slid
 
-    def behind(self, patches: Addresses, dx: Addresses, dy: Addresses) -> Addresses:
+    def behind(self, patches: Addresses, dx: NDArray[np.integer[Any]], dy: NDArray[np.integer[Any]]) -> Addresses:
         """[n,area]: for each pixel of some `patches` [n], the one from which (`dx`, `dy`) leads to it; negative outside."""
         reach = int(max(np.abs(dx).max(initial=0), np.abs(dy).max(initial=0)))
         self._know(reach)
         down, across = np.divmod(patches, self.patches[1])
-        found = self._rows.take(down * self.side_px - dy + self._reach_px, axis=0, mode="clip")
+        found: Addresses = self._rows.take(down * self.side_px - dy + self._reach_px, axis=0, mode="clip")
         found += self._columns.take(across * self.side_px - dx + self._reach_px, axis=0, mode="clip")
         return found
 
