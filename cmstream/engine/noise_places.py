@@ -33,6 +33,8 @@ ONE_WAY_PX = 1.0
 """Shifts that differ by less are rounded as one: most frames of a pan, for no fit is without a trace of zoom or turn."""
 FARTHEST_PX = 2000
 """Nothing is carried further in a frame."""
+AT_ONCE = 1024
+"""Patches whose addresses stay in a processor's cache."""
 NOBODY = -1
 
 
@@ -93,15 +95,24 @@ class NoisePlaces:
             return
         arriving, yields = _arrivals(steps, seen, self.order.side_px)
         dx, dy = arriving.reshape(2, -1)
-        moved = np.flatnonzero(dx | dy)
-        drawn = self.sources.take(self.order.behind(moved, dx[moved], dy[moved]), mode="clip")
         seam, near = _seams(arriving, self.order.side_px)
         holes, lost = self._settle(arriving, yields, seam, near)
-        sources = self.sources.copy()
-        sources.reshape(-1, self.order.area)[moved] = drawn
+        moved = (dx | dy) != 0
+        sources = self._drawn(np.flatnonzero(moved), dx, dy)
         sources[holes] = self.sources[lost]
         self.sources = sources
-        self.changed = np.flatnonzero(((dx | dy) != 0) | seam.ravel())
+        self.changed = np.flatnonzero(moved | seam.ravel())
+
+    def _drawn(self, moved: Addresses, dx: Steps, dy: Steps) -> Addresses:
+        """[H·W], new: `sources` after each patch has drawn from behind its step. Some at a time, which stay in the cache."""
+        whole = 2 * len(moved) > len(dx)
+        patches = np.arange(len(dx)) if whole else moved
+        sources = np.empty_like(self.sources) if whole else self.sources.copy()
+        by_patch = sources.reshape(-1, self.order.area)
+        for start in range(0, len(patches), AT_ONCE):
+            some = patches[start : start + AT_ONCE]
+            by_patch[some] = self.sources.take(self.order.behind(some, dx[some], dy[some]), mode="clip")
+        return sources
 
     def _settle(self, arriving: Steps, yields: Mask, seam: Mask, near: Mask) -> tuple[Addresses, Addresses]:
         """The pixels that get nothing of their own, and as many whose values nobody gets.
