@@ -10,9 +10,11 @@ class Sampler(StrEnum):
     """How one evaluation leads to the next."""
 
     EULER = "euler"
-    """Deterministic, trailing timesteps: SD-Turbo, Lightning, DMD2, and DDIM, which is the same in other coordinates."""
+    """Deterministic, trailing timesteps: SD-Turbo, Lightning."""
     ANCESTRAL = "ancestral"
     """Euler with fresh noise between steps: SDXL-Turbo."""
+    DDIM = "ddim"
+    """Euler's steps, but the last may stop short of x0 (Song et al. 2020, arXiv:2010.02502): Hyper-SD's LoRAs of N steps."""
     LCM = "lcm"
     """Multistep consistency sampling with boundary scalings (Luo et al. 2023, arXiv:2310.04378)."""
     TCD = "tcd"
@@ -58,10 +60,16 @@ class Family:
     """ᾱ by timestep (0…999); empty for TrigFlow, which has angles instead."""
     strengths: Strengths = Strengths.CUT
     top_timestep: int = 999
-    """The timestep of strength 1; one-step students of a single timestep (Hyper-SD 800, DMD2 399) want theirs."""
+    """The timestep of strength 1."""
+    grid: tuple[int, ...] = ()
+    """All timesteps of a student that knows no others, descending, at strength 1 (DMD2: 999, 749, 499, 249); empty for any."""
     eta: float = 0.3
     """TCD's stochasticity (gamma in the paper), 0…1."""
     original_steps: int = 50
     """Steps of the grid that LCM and TCD were distilled on."""
+    timestep_scaling: float = 10.0
+    """Of the timestep in LCM's boundary scalings."""
+    last_alpha: float = 1.0
+    """ᾱ where DDIM's last evaluation ends; 1 is at x0."""
     is_few_step: bool = True
     """False for an ordinary diffusion model, which looks right in one step only with a LoRA of one of the above."""

@@ -13,6 +13,7 @@ from cmstream.models.latent.family import Family, Guidance, Prediction, Sampler,
 SAMPLERS: Mapping[str, Sampler] = {
     "EulerDiscreteScheduler": Sampler.EULER,
     "EulerAncestralDiscreteScheduler": Sampler.ANCESTRAL,
+    "DDIMScheduler": Sampler.DDIM,
     "LCMScheduler": Sampler.LCM,
     "TCDScheduler": Sampler.TCD,
     "SCMScheduler": Sampler.SCM,
@@ -20,7 +21,6 @@ SAMPLERS: Mapping[str, Sampler] = {
 MANY_STEPS = frozenset(
     {
         "PNDMScheduler",
-        "DDIMScheduler",
         "DDPMScheduler",
         "LMSDiscreteScheduler",
         "HeunDiscreteScheduler",
@@ -35,6 +35,8 @@ MANY_STEPS = frozenset(
 """Of ordinary diffusion models: their networks run as Euler's do, and want a LoRA to look right in one step."""
 LEAST_ALPHA = 2.0**-24
 """As diffusers keeps the last ᾱ of zero terminal SNR from being 0, by which ε would be divided."""
+CLIPPED = ("thresholding", "clip_sample")
+"""What bounds x0 to the range of pictures, which latents leave."""
 
 
 def identify(checkpoint: Checkpoint) -> Family:
@@ -46,20 +48,47 @@ def identify(checkpoint: Checkpoint) -> Family:
         raise WeightsRejected(
             f"{checkpoint.folder}: its scheduler {kind[:60]!r} is not one of {known}; change scheduler_config.json"
         )
-    sampler = SAMPLERS.get(kind, Sampler.EULER)
+    sampler = _sampler(checkpoint, kind)
     if sampler is Sampler.SCM:
         return Family(sampler, Prediction.V, Guidance.EMBEDDED, ())
     is_guided_inside = checkpoint.config.get("time_cond_proj_dim") is not None
-    is_spread = sampler in (Sampler.EULER, Sampler.ANCESTRAL)
+    prediction = _prediction(checkpoint)
+    alphas, first = _alphas(config, _least_alpha(sampler, prediction))
     return Family(
         sampler,
-        _prediction(checkpoint),
+        prediction,
         Guidance.EMBEDDED if is_guided_inside else Guidance.FREE,
-        _alphas(config),
+        alphas,
         Strengths.SHORTENED if checkpoint.is_latent_consistency else Strengths.CUT,
         original_steps=_original_steps(checkpoint),
-        is_few_step=kind not in MANY_STEPS and (not is_spread or config.get("timestep_spacing") == "trailing"),
+        timestep_scaling=_timestep_scaling(checkpoint),
+        last_alpha=first,
+        is_few_step=sampler in (Sampler.LCM, Sampler.TCD) or (kind in SAMPLERS and _is_trailing(config)),
     )
+
+
+def _sampler(checkpoint: Checkpoint, kind: str) -> Sampler:
+    """DDIM of ordinary models, whose timesteps lead instead of trailing, is run as all the others of theirs."""
+    config = checkpoint.scheduler
+    sampler = SAMPLERS.get(kind, Sampler.EULER)
+    if sampler is Sampler.DDIM and not _is_trailing(config):
+        return Sampler.EULER
+    clipped = [name for name in CLIPPED if config.get(name)]
+    if sampler in (Sampler.LCM, Sampler.DDIM) and clipped:
+        raise WeightsRejected(
+            f"{checkpoint.folder}: its scheduler has {clipped[0]} on, which is for models of pixels; turn it off in "
+            "scheduler_config.json"
+        )
+    return sampler
+
+
+def _is_trailing(config: Mapping[str, Any]) -> bool:
+    return config.get("timestep_spacing") == "trailing"
+
+
+def _least_alpha(sampler: Sampler, prediction: Prediction) -> float:
+    """0 where diffusers runs at zero terminal SNR as it is, which only a prediction that is not ε allows."""
+    return 0.0 if sampler in (Sampler.LCM, Sampler.TCD, Sampler.DDIM) and prediction is not Prediction.EPSILON else LEAST_ALPHA
 
 
 def _prediction(checkpoint: Checkpoint) -> Prediction:
@@ -79,7 +108,14 @@ def _original_steps(checkpoint: Checkpoint) -> int:
     return found
 
 
-def _alphas(config: Mapping[str, Any]) -> tuple[float, ...]:
-    """By DDIM's scheduler, which knows every way in which betas are written down."""
+def _timestep_scaling(checkpoint: Checkpoint) -> float:
+    found = checkpoint.scheduler.get("timestep_scaling", 10.0)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < 1e6:
+        raise WeightsRejected(f"{checkpoint.folder}: timestep_scaling must be a number above 0")
+    return float(found)
+
+
+def _alphas(config: Mapping[str, Any], least: float) -> tuple[tuple[float, ...], float]:
+    """ᾱ by timestep, and the last one that DDIM arrives at; by its scheduler, which knows every way to write down betas."""
     scheduler = optional("diffusers").DDIMScheduler.from_config({**config, "num_train_timesteps": 1000})
-    return tuple(max(LEAST_ALPHA, alpha) for alpha in scheduler.alphas_cumprod.tolist())
+    return tuple(max(least, alpha) for alpha in scheduler.alphas_cumprod.tolist()), float(scheduler.final_alpha_cumprod)

@@ -15,7 +15,8 @@ MAX_STEPS = 8
 SCM_TOP = 1.57080
 """The greatest angle of SANA-Sprint, as its pipeline rounds π/2."""
 LCM_SIGMA_DATA = 0.5
-LCM_TIMESTEP_SCALING = 10.0
+TRAILING = frozenset({Sampler.EULER, Sampler.ANCESTRAL, Sampler.DDIM})
+"""Those whose timesteps are in equal steps down from that of strength."""
 EXACT = 1e-9
 """So that a strength such as 0.7, which binary cannot hold, does not lose a step of the grid."""
 
@@ -55,8 +56,12 @@ def plan(family: Family, steps: int, strength: float) -> Plan:
 
 
 def timesteps(family: Family, steps: int, strength: float) -> tuple[int, ...]:
-    """Descending, at most `steps` of them: a low strength has no room for many different ones."""
-    if family.sampler in (Sampler.EULER, Sampler.ANCESTRAL):
+    """Descending, at most `steps` of them: a low strength has no room for many different ones, nor has a short grid."""
+    if family.grid:
+        known = len(family.grid)
+        chosen = [family.grid[known * index // steps] for index in range(steps)] if steps < known else family.grid
+        found = [round(round((t + 1) * strength, 9)) - 1 for t in chosen]
+    elif family.sampler in TRAILING:
         top = (family.top_timestep + 1) * strength
         found = [round(round(top * (1 - index / steps), 9)) - 1 for index in range(steps)]  # halves to even, as numpy
     else:
@@ -81,20 +86,25 @@ def _step(family: Family, times: tuple[int, ...], index: int) -> Step:
     step = Step(time, math.sqrt(alpha), math.sqrt(1 - alpha))
     match family.sampler:
         case Sampler.LCM:
-            return _lcm(step, None if following is None else family.alphas[following])
+            return _lcm(family, step, None if following is None else family.alphas[following])
         case Sampler.TCD:
             return _tcd(family, step, following)
         case Sampler.ANCESTRAL if following is not None:
             return _ancestral(step, family.alphas[following])
-        case _ if following is not None:
-            to = family.alphas[following]
-            return replace(step, to_y=math.sqrt(to), to_eps=math.sqrt(1 - to))
+        case Sampler.EULER | Sampler.DDIM if following is not None:
+            return _deterministic(step, family.alphas[following])
+        case Sampler.DDIM:
+            return _deterministic(step, family.last_alpha)
     return step
 
 
-def _lcm(step: Step, to: float | None) -> Step:
+def _deterministic(step: Step, to: float) -> Step:
+    return replace(step, to_y=math.sqrt(to), to_eps=math.sqrt(1 - to))
+
+
+def _lcm(family: Family, step: Step, to: float | None) -> Step:
     """Boundary scalings of arXiv:2310.04378 section 3, then noise again (algorithm 1 of arXiv:2303.01469)."""
-    scaled = step.timestep * LCM_TIMESTEP_SCALING
+    scaled = step.timestep * family.timestep_scaling
     norm = scaled**2 + LCM_SIGMA_DATA**2
     step = replace(step, skip=LCM_SIGMA_DATA**2 / norm, out=scaled / math.sqrt(norm))
     return step if to is None else replace(step, to_y=math.sqrt(to), to_noise=math.sqrt(1 - to))

@@ -143,6 +143,9 @@ def test_an_inpainting_model_is_refused_by_its_channels(folder: Path) -> None:
         ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, "its scheduler"),
         ({"prediction_type": "flow"}, "prediction_type 'flow' is not one of"),
         ({"original_inference_steps": -1}, "original_inference_steps must be"),
+        ({"timestep_scaling": "much"}, "timestep_scaling must be a number above 0"),
+        ({"_class_name": "LCMScheduler", "clip_sample": True}, "clip_sample on, which is for models of pixels"),
+        ({"_class_name": "DDIMScheduler", "thresholding": True}, "thresholding on"),
     ],
 )
 def test_an_unknown_way_of_sampling_is_refused(folder: Path, changes: dict[str, object], expected: str) -> None:

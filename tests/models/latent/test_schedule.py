@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -29,6 +30,8 @@ def test_lcm_alone_takes_the_grid_of_fifty_as_its_pipeline_does(strength: float,
 def test_students_of_one_timestep_are_asked_at_theirs() -> None:
     assert timesteps(family(Sampler.TCD, top=800), 1, 1.0) == (800,)
     assert timesteps(family(Sampler.EULER, top=399), 1, 1.0) == (399,)
+    assert timesteps(replace(family(Sampler.LCM), grid=(800,)), 1, 1.0) == (800,)
+    assert timesteps(replace(family(Sampler.LCM), grid=(999, 749, 499, 249)), 2, 1.0) == (999, 499)
 
 
 @pytest.mark.parametrize("sampler", list(Sampler))
