@@ -12,7 +12,7 @@ from cmstream.models.latent.embedding import Embedding
 
 
 class Network(Protocol):
-    """One evaluation, in terms of x = a z + b n of unit-variance latents."""
+    """One evaluation, in terms of x = a z + b n of unit-variance latents. `timestep` is in float32 at least, the rest is typed alike."""
 
     module: Any
 
@@ -40,9 +40,10 @@ class UNet:
         return predicted
 
     def _more(self, x: Tensor, heard: Embedding) -> dict[str, Tensor | None]:
-        """SDXL's micro-conditioning: a picture that was as large as it is and was not cropped."""
-        height_px, width_px = x.shape[2] * self._factor_px, x.shape[3] * self._factor_px
-        sizes = torch.tensor([height_px, width_px, 0, 0, height_px, width_px], dtype=x.dtype, device=x.device)
+        """SDXL's micro-conditioning: a picture that was as large as it is and was not cropped. Filled on the device, for graphs."""
+        sizes = x.new_zeros(6)  # height, width, top, left, height, width
+        sizes[0::4].fill_(x.shape[2] * self._factor_px)
+        sizes[1::4].fill_(x.shape[3] * self._factor_px)
         return {"text_embeds": heard.pooled, "time_ids": sizes.expand(len(x), -1)}
 
 
@@ -59,7 +60,7 @@ class SanaTransformer:
         """See `Network`."""
         s = timestep[:, None, None, None]
         length = torch.sqrt(s**2 + (1 - s) ** 2)
-        heard_x = x * length
+        heard_x = (x * length).to(x.dtype)
         flow: Tensor = self.module(
             heard_x,
             encoder_hidden_states=heard.tokens,

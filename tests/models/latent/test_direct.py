@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from cmstream.models.latent.direct import Heard, Rows
+from cmstream.models.latent.direct import DirectPath, Heard, Rows
 from cmstream.models.latent.embedding import Embedding, batched
-from cmstream.models.latent.family import Sampler
+from cmstream.models.latent.family import Guidance, Prediction, Sampler
 from cmstream.models.latent.loading import Loaded
 from cmstream.models.latent.schedule import Plan, plan
 from tests.models.latent.conftest import Load
@@ -122,6 +122,34 @@ def test_residual_guidance_leads_away_from_the_source_without_a_second_evaluatio
     x0 = path.evaluate(x, rows, Heard(heard, torch.tensor([1.0])), latent, None)
     led = path.evaluate(x, rows, Heard(heard, torch.tensor([1.4])), latent, None)
     torch.testing.assert_close(led, latent + 1.4 * (x0 - latent), rtol=1e-4, atol=1e-5)
+
+
+class Knowing:
+    """A network that predicts ε without a fault, as far as its precision goes."""
+
+    def __init__(self, eps: Tensor) -> None:
+        self.module: Any = None
+        self.heard_timesteps: list[float] = []
+        self._eps = eps
+
+    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor) -> Tensor:
+        assert x.dtype == self._eps.dtype
+        self.heard_timesteps += timestep.tolist()
+        return self._eps
+
+
+def test_half_precision_loses_nothing_between_the_networks(load: Load) -> None:
+    """At strength 1, x0 is a difference divided by 0.07: rounding x to bfloat16 would be amplified fifteen times."""
+    loaded = load("sd-turbo")
+    eps = noises(loaded, 1)[:, 0].bfloat16()
+    network = Knowing(eps)
+    path = DirectPath(network, loaded.path.autoencoder, Prediction.EPSILON, Guidance.FREE)
+    latent, (step,) = torch.rand_like(eps), plan(loaded.family, 1, 1.0)
+    heard = Heard(loaded.text.encode("fog").to(eps.device, torch.bfloat16), torch.tensor([1.0]))
+    found = path.painted(latent, eps[:, None], [(step,)], heard)
+    assert network.heard_timesteps == [999.0]
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found, latent, atol=1 / 128, rtol=1 / 128)
 
 
 @pytest.mark.parametrize("name", ["sd-turbo", "sdxl-turbo"])
