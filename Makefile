@@ -89,6 +89,8 @@ gpu: $(READY) ## what needs a CUDA device: tests, benchmarks, training net M (GP
 	PYTHONPATH=. $(PYTHON) -m cmstream train --device cuda --net m --style all --batch 64 --scenes 18432 \
 		--minutes $(GPU_MINUTES) --cache gpu-results/pairs --out gpu-results/painter-m.safetensors
 	PYTHONPATH=. $(PYTHON) -m cmstream.cli.gpu --device cuda --side 256 --side 512 --strict --out gpu-results
+	PYTHONPATH=. $(PYTHON) -m cmstream.cli.gpu_latent --device cuda --shape sd-turbo --shape sdxl-turbo --side 512 --side 384 \
+		--batch 1 --batch 2 --batch 4 --batch 8 --strict --out gpu-results
 
 bench: $(STAMP) ## measure everything into out/bench, with plots, and refresh the README's table (5 minutes)
 	$(VENV)/bin/cmstream bench --out out/bench/bench.json --plots out/bench $(ARGS)

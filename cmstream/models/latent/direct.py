@@ -97,7 +97,7 @@ class DirectPath:
         )
 
     def run(self, latent: Tensor, noise: Tensor, rows: Sequence[Rows], heard: Heard) -> Tensor:
-        """`painted` with its plans as tables on the device, one for each evaluation: nothing is sent there, so it can be captured."""
+        """`painted` with its plans as tables on the device, one an evaluation. Sends nothing there: it can be captured."""
         x = self.begun(latent, noise[:, 0], rows[0])
         for index, each in enumerate(rows):
             fresh = noise[:, index + 1] if index + 1 < noise.shape[1] else None

@@ -12,7 +12,10 @@ from cmstream.models.latent.embedding import Embedding
 
 
 class Network(Protocol):
-    """One evaluation, in terms of x = a z + b n of unit-variance latents. `timestep` is in float32 at least, the rest is typed alike."""
+    """One evaluation, in terms of x = a z + b n of unit-variance latents.
+
+    `timestep` and `guidance` are in float32 at least, everything else in the precision of the weights.
+    """
 
     module: Any
 
@@ -40,7 +43,7 @@ class UNet:
         return predicted
 
     def _more(self, x: Tensor, heard: Embedding) -> dict[str, Tensor | None]:
-        """SDXL's micro-conditioning: a picture that was as large as it is and was not cropped. Filled on the device, for graphs."""
+        """SDXL's micro-conditioning: a picture that was as large as it is and was not cropped. Sends nothing to the device."""
         sizes = x.new_zeros(6)  # height, width, top, left, height, width
         sizes[0::4].fill_(x.shape[2] * self._factor_px)
         sizes[1::4].fill_(x.shape[3] * self._factor_px)

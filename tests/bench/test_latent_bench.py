@@ -1,0 +1,121 @@
+"""The benchmark of latent models, on a CPU with tiny networks: whole and honest, if not fast."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cmstream.bench.hardware import hardware
+from cmstream.bench.latent_bench import Compilers, LatentCourse, measure_latent
+from cmstream.bench.latent_report import (
+    ALONE,
+    DOCUMENTED,
+    DOCUMENTED_COMPILED,
+    LOOP,
+    OURS,
+    OURS_COMPILED,
+    TINY,
+    TINY_COMPILED,
+    LatentFigure,
+    LatentResult,
+)
+from cmstream.bench.percentiles import Percentiles
+from cmstream.cli.gpu_latent import gpu_latent
+from cmstream.core.errors import InvalidInput
+
+COURSE = LatentCourse((64,), (1, 2), 0.01)
+BUT_ALONE = {OURS, OURS_COMPILED, LOOP, TINY, TINY_COMPILED, DOCUMENTED, DOCUMENTED_COMPILED}
+
+
+def as_it_is(function: Any) -> Any:
+    return function
+
+
+@pytest.fixture(scope="module")
+def result() -> LatentResult:
+    return measure_latent("cpu", "float32", "tiny", COURSE, Compilers(as_it_is, as_it_is))
+
+
+def test_every_contestant_runs_every_case(result: LatentResult) -> None:
+    found = {(each.contestant, each.side_px, each.batch, each.has_codec) for each in result.figures}
+    cases = {(64, batch, codec) for batch in (1, 2) for codec in (False, True)}
+    alone = {(ALONE, 64, batch, False) for batch in (1, 2)}
+    assert found == alone | {(name, *case) for name in BUT_ALONE for case in cases}
+    assert result.failed == {}
+    assert result.device == "cpu"
+
+
+def test_shares_of_the_limit_are_operations_by_the_rate_that_was_measured(result: LatentResult) -> None:
+    gflop = sum(result.gflop[64].values())
+    assert gflop > 0
+    assert result.matrix_tflops > 0
+    for each in result.figures:
+        assert each.of_limit == pytest.approx(each.fps * gflop / 1e3 / result.matrix_tflops, rel=0.05, abs=1e-3)
+        assert 0 < each.latency_ms.p50 <= each.latency_ms.p95
+
+
+def test_who_cannot_run_is_named_and_costs_the_others_nothing() -> None:
+    def broken(function: Any) -> Any:
+        raise RuntimeError("no compiler\nhere")
+
+    found = measure_latent("cpu", "float32", "tiny", replace(COURSE, batches=(1,)), Compilers(broken, broken))
+    assert {OURS, LOOP, DOCUMENTED} <= {each.contestant for each in found.figures}
+    assert set(found.failed) == {OURS_COMPILED, TINY_COMPILED, DOCUMENTED_COMPILED}
+    assert f"{OURS_COMPILED} did not run: RuntimeError: no compiler here" in found.falls_short()
+
+
+def test_the_command_writes_json_and_says_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked: dict[str, Any] = {"shapes": ["tiny"], "sides": [64], "batches": [1], "seconds": 0.05}
+    gpu_latent(tmp_path / "new", **asked, precision="float32", device="cpu", compiled=False)
+    told = json.loads((tmp_path / "new/latent-tiny.json").read_text())
+    assert told["hardware"]["cores"] > 0
+    assert {each["contestant"] for each in told["figures"]} == {OURS, ALONE, LOOP, TINY, DOCUMENTED}
+    said = capsys.readouterr().out
+    assert "cmstream, 64², batch 1, no codec" in said
+    assert "falls short" not in said
+
+
+def test_another_shape_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="there is no shape 'sd3'; choose from sd-turbo, sdxl-turbo"):
+        measure_latent("cpu", "float32", "sd3", COURSE)
+
+
+def figure(contestant: str, batch: int, fps: float, of_limit: float, side_px: int = 512) -> LatentFigure:
+    return LatentFigure(contestant, side_px, batch, False, fps, Percentiles(1, 1, 1), of_limit)
+
+
+GOOD = LatentResult(
+    hardware(),
+    "cuda:0",
+    "float16",
+    "sd-turbo",
+    600.0,
+    {},
+    (
+        figure(OURS, 1, 80, 0.1),
+        figure(OURS_COMPILED, 1, 120, 0.2),
+        figure(LOOP, 1, 60, 0.1),
+        figure(OURS_COMPILED, 8, 300, 0.5),
+    ),
+)
+
+
+def test_what_keeps_its_promises_falls_short_of_nothing() -> None:
+    assert GOOD.falls_short() == []
+    assert replace(GOOD, shape="sdxl-turbo", figures=(figure(OURS, 8, 1, 0.01),)).falls_short() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (figure(OURS_COMPILED, 1, 85, 0.2), "batch 1 makes 1.42× the loop, not 1.5×"),
+        (figure(OURS_COMPILED, 8, 200, 0.39), "batch 8 reaches 0.39 of the matrix limit, not 0.4"),
+    ],
+)
+def test_each_promise_that_is_broken_is_said(changed: LatentFigure, words: str) -> None:
+    kept = [each for each in GOOD.figures if (each.contestant, each.batch) != (changed.contestant, changed.batch)]
+    assert replace(GOOD, figures=(*kept, changed)).falls_short() == [words]

@@ -1,0 +1,97 @@
+"""The captured path paints what the direct path paints, and orders every access to its memory."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import pytest
+import torch
+from torch import Generator
+
+from cmstream.bench.engine_bench import picture
+from cmstream.core.frame import Rgb
+from cmstream.engine.fixed_path import UNDER_WAY, FixedPath, FixedSlot
+from cmstream.engine.latent_rivals import PROMPT, STRENGTH, Rivals, family_of, path_of
+from cmstream.engine.pipeline.device import Device
+from cmstream.engine.pipeline.eager_device import EagerDevice
+from cmstream.models.latent.direct import DirectPath, Heard
+from cmstream.models.latent.embedding import Embedding, batched
+from cmstream.models.latent.fixed_step import FixedShape, bytes_of, pictures_of
+from cmstream.models.latent.schedule import Plan, plan
+from cmstream.models.latent.text import CheckpointText
+from cmstream.models.latent.true_shapes import TINY, pipeline_of
+from tests.engine.pipeline.recording_device import RecordingDevice
+
+SIDE_PX, BATCH = 64, 2
+
+
+class Set:
+    """A tiny path, and what is asked of it."""
+
+    def __init__(self, steps: int = 1) -> None:
+        pipeline = pipeline_of(TINY, torch.device("cpu"), torch.float32, has_tiny=True)
+        self.path: DirectPath = path_of(pipeline)
+        self.prompt: Embedding = CheckpointText(pipeline).encode(PROMPT)
+        self.levels: Plan = plan(family_of(pipeline), steps, STRENGTH)
+        tokens = (self.prompt.tokens.shape[1], self.prompt.tokens.shape[2])
+        self.shape = FixedShape(BATCH, (SIDE_PX, SIDE_PX), steps, 4, 8, tokens, 0, torch.float32)
+        self.noise = torch.randn(self.shape.inputs()["noise"][0], generator=Generator().manual_seed(1))
+
+    def on(self, device: Device) -> FixedPath:
+        return FixedPath(device, self.path, self.shape, self.levels, self.prompt, self.noise)
+
+    def expected(self, batch: list[Rgb]) -> list[Rgb]:
+        heard = Heard(batched([self.prompt] * BATCH), torch.ones(BATCH))
+        with torch.inference_mode():
+            src = pictures_of(torch.from_numpy(np.stack(batch)), torch.float32)
+            painted = self.path.paint(src, self.noise, [self.levels] * BATCH, heard)
+            return list(bytes_of(painted).numpy())
+
+
+def batches(count: int) -> list[list[Rgb]]:
+    return [[picture(SIDE_PX, 10 * turn + row) for row in range(BATCH)] for turn in range(count)]
+
+
+def painted(path: FixedPath, asked: list[list[Rgb]]) -> list[list[Rgb]]:
+    """With two under way."""
+    waiting: deque[FixedSlot] = deque()
+    found = []
+    for batch in asked:
+        if len(waiting) == UNDER_WAY:
+            found.append(path.result(waiting.popleft()))
+        waiting.append(path.submit(batch))
+    return found + [path.result(slot) for slot in waiting]
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_it_paints_what_the_direct_path_paints(steps: int) -> None:
+    made, asked = Set(steps), batches(4)
+    found = painted(made.on(EagerDevice()), asked)
+    for mine, batch in zip(found, asked, strict=True):
+        np.testing.assert_array_equal(np.stack(mine), np.stack(made.expected(batch)))
+    assert not np.array_equal(found[0][0], found[1][0])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_access_to_memory_is_ordered_at_any_timing(seed: int) -> None:
+    made, asked, device = Set(), batches(4), RecordingDevice(seed)
+    found = painted(made.on(device), asked)
+    assert device.races == []
+    assert device.accesses > 60
+    for mine, batch in zip(found, asked, strict=True):
+        np.testing.assert_array_equal(np.stack(mine), np.stack(made.expected(batch)))
+
+
+@pytest.mark.parametrize("stream", ["copy-in", "compute", "copy-out"])
+def test_a_wait_that_is_left_out_is_missed(stream: str) -> None:
+    device = RecordingDevice(0, skips_wait_of=[stream])
+    painted(Set().on(device), batches(4))
+    assert device.races
+
+
+def test_the_loop_of_published_servers_paints_one_frame_after_another() -> None:
+    style = Rivals(TINY, EagerDevice(), torch.float32).published_loop()
+    found = style(batches(1)[0])
+    assert [rgb.shape for rgb in found] == [(SIDE_PX, SIDE_PX, 3)] * BATCH
+    assert not np.array_equal(found[0], found[1])
