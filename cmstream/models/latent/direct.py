@@ -16,6 +16,7 @@ from cmstream.models.latent.autoencoder import Autoencoder
 from cmstream.models.latent.embedding import Embedding, batched
 from cmstream.models.latent.family import Guidance, Prediction
 from cmstream.models.latent.feedback import Memory, past_of, steadied
+from cmstream.models.latent.hints import NO_HINTS, Hints, hinted_together
 from cmstream.models.latent.network import Network
 from cmstream.models.latent.schedule import Plan, Step
 
@@ -28,11 +29,12 @@ class Heard:
     guidance: Tensor  # [B], 1 is none
     negative: Embedding | None = None
     """For classifier-free guidance, at the price of a second evaluation of the same batch; None takes residual guidance."""
+    hints: Hints = NO_HINTS
 
     def row(self, index: int) -> Heard:
         """What guides one row, as a batch of one."""
         negative = None if self.negative is None else self.negative.row(index)
-        return Heard(self.prompt.row(index), self.guidance[index : index + 1], negative)
+        return Heard(self.prompt.row(index), self.guidance[index : index + 1], negative, self.hints.row(index))
 
 
 def together(each: Sequence[Heard]) -> Heard:
@@ -44,6 +46,7 @@ def together(each: Sequence[Heard]) -> Heard:
         batched([one.prompt for one in each]),
         torch.cat([one.guidance for one in each]),
         batched(negatives) if negatives else None,
+        hinted_together([one.hints for one in each]),
     )
 
 
@@ -136,14 +139,14 @@ class DirectPath:
     def _predicted(self, x: Tensor, rows: Rows, heard: Heard, latent: Tensor) -> Tensor:
         heard_x = x.to(heard.prompt.tokens.dtype)
         if self._guidance is Guidance.EMBEDDED:
-            return self.network.predict(heard_x, rows.timestep, heard.prompt, heard.guidance).to(x.dtype)
+            return self.network.predict(heard_x, rows.timestep, heard.prompt, heard.guidance, heard.hints).to(x.dtype)
         if heard.negative is None:
-            predicted = self.network.predict(heard_x, rows.timestep, heard.prompt, heard.guidance)
+            predicted = self.network.predict(heard_x, rows.timestep, heard.prompt, heard.guidance, heard.hints)
             against = self._as_prediction(latent, x, rows)
         else:
             both = batched([heard.negative, heard.prompt])
             twice = torch.cat([heard_x, heard_x])
-            found = self.network.predict(twice, rows.timestep.repeat(2), both, heard.guidance.repeat(2))
+            found = self.network.predict(twice, rows.timestep.repeat(2), both, heard.guidance.repeat(2), heard.hints.twice())
             against, predicted = found.chunk(2)
         # lerp is exact at 1, where a sum would round the prediction to the precision of what it is led away from.
         return torch.lerp(against.to(x.dtype), predicted.to(x.dtype), heard.guidance[:, None, None, None].to(x.dtype))

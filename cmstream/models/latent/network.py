@@ -8,7 +8,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from cmstream.core.errors import EngineFailed
 from cmstream.models.latent.embedding import Embedding
+from cmstream.models.latent.hints import NO_HINTS, Edges, Hints
 
 
 class Network(Protocol):
@@ -19,30 +21,65 @@ class Network(Protocol):
 
     module: Any
 
-    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor) -> Tensor:
-        """`x` [B,C,h,w], `timestep` [B], `guidance` [B] -> what the family predicts (`Prediction`), [B,C,h,w]."""
+    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor, hints: Hints = NO_HINTS) -> Tensor:
+        """`x` [B,C,h,w], `timestep` [B], `guidance` [B] -> what the family predicts (`Prediction`), [B,C,h,w].
+
+        Raises EngineFailed for a hint that nothing was loaded for.
+        """
         ...
 
 
 class UNet:
-    """Of SD 1.5, SD 2.1, SDXL and their students; hears guidance where it was distilled with it (LCM)."""
+    """Of SD 1.5, SD 2.1, SDXL and their students; hears guidance where it was distilled with it (LCM).
 
-    def __init__(self, module: Any, factor_px: int) -> None:
+    `control` is a ControlNet of the same base, which is evaluated before the network wherever there are edges.
+    """
+
+    def __init__(self, module: Any, factor_px: int, control: Any = None) -> None:
         self.module = module
+        self.control = control
         self._factor_px = factor_px
         self._guidance_width = module.config.time_cond_proj_dim
         self._is_xl = module.config.addition_embed_type == "text_time"
 
-    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor) -> Tensor:
+    @property
+    def hears_likeness(self) -> bool:
+        """Whether an IP-Adapter was fitted to it (`ip_adapter`)."""
+        return bool(self.module.config.encoder_hid_dim_type == "ip_image_proj")
+
+    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor, hints: Hints = NO_HINTS) -> Tensor:
         """See `Network`."""
-        condition = None if self._guidance_width is None else guidance_embedding(guidance - 1, self._guidance_width).to(x.dtype)
-        more = self._more(x, heard) if self._is_xl else None
-        predicted: Tensor = self.module(
-            x, timestep, heard.tokens, timestep_cond=condition, added_cond_kwargs=more, return_dict=False
-        )[0]
+        self._check(hints)
+        more = self._more(x, heard) if self._is_xl else {}
+        asked: dict[str, Any] = {} if hints.edges is None else self._controlled(x, timestep, heard, hints.edges, more)
+        if self._guidance_width is not None:
+            asked["timestep_cond"] = guidance_embedding(guidance - 1, self._guidance_width).to(x.dtype)
+        if self.hears_likeness:
+            seen = hints.likeness
+            more = more | {"image_embeds": None if seen is None else seen.to(x.device, x.dtype)}
+        predicted: Tensor = self.module(x, timestep, heard.tokens, added_cond_kwargs=more or None, return_dict=False, **asked)[
+            0
+        ]
         return predicted
 
-    def _more(self, x: Tensor, heard: Embedding) -> dict[str, Tensor | None]:
+    def _check(self, hints: Hints) -> None:
+        if hints.edges is not None and self.control is None:
+            raise EngineFailed("there are edges to keep, and no ControlNet was loaded")
+        if hints.likeness is not None and not self.hears_likeness:
+            raise EngineFailed("there is a picture to look like, and no IP-Adapter was loaded")
+
+    def _controlled(self, x: Tensor, timestep: Tensor, heard: Embedding, edges: Edges, more: dict[str, Any]) -> dict[str, Any]:
+        """What the ControlNet adds inside the network, each row as much as its scale says (arXiv:2302.05543)."""
+        down, middle = self.control(
+            x, timestep, heard.tokens, edges.map.to(x.dtype), 1.0, added_cond_kwargs=more or None, return_dict=False
+        )
+        scale = edges.scale[:, None, None, None].to(x.dtype)
+        return {
+            "down_block_additional_residuals": [each * scale for each in down],
+            "mid_block_additional_residual": middle * scale,
+        }
+
+    def _more(self, x: Tensor, heard: Embedding) -> dict[str, Any]:
         """SDXL's micro-conditioning: a picture that was as large as it is and was not cropped. Sends nothing to the device."""
         sizes = x.new_zeros(6)  # height, width, top, left, height, width
         sizes[0::4].fill_(x.shape[2] * self._factor_px)
@@ -59,8 +96,10 @@ class SanaTransformer:
     def __init__(self, module: Any) -> None:
         self.module = module
 
-    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor) -> Tensor:
+    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor, hints: Hints = NO_HINTS) -> Tensor:
         """See `Network`."""
+        if hints.edges is not None or hints.likeness is not None:
+            raise EngineFailed("SANA hears neither edges nor pictures to look like")
         s = timestep[:, None, None, None]
         length = torch.sqrt(s**2 + (1 - s) ** 2)
         heard_x = (x * length).to(x.dtype)
