@@ -60,7 +60,7 @@ class FixedPath:
         self._in, self._out = device.stream("copy-in"), device.stream("copy-out")
         self._compute = device.stream("compute", urgent=True)
         self._slots = [FixedSlot(device, shape, index) for index in range(UNDER_WAY)]
-        self._next = 0
+        self._taken = self._given = 0
         painter = painter_of(path, shape)
         fast = painter if compiler is None else compiler(painter)
         for slot in self._slots:
@@ -68,19 +68,21 @@ class FixedPath:
         self._graphs = [self._captured(slot, fast) for slot in self._slots]
 
     def __repr__(self) -> str:
-        return f"<FixedPath of {self._shape.batch}, {self._next} batches taken>"
+        return f"<FixedPath of {self._shape.batch}, {self._taken} batches taken>"
 
     def submit(self, batch: Sequence[Rgb]) -> FixedSlot:
-        """Copies and a replay are under way when it returns; nothing waits, if the batch before the last was asked for."""
-        index = self._next % UNDER_WAY
-        slot, self._next = self._slots[index], self._next + 1
-        slot.uploaded.synchronize()  # the copy that read what is written now
+        """Copies and a replay are under way when it returns, and nothing waited. Raises RuntimeError for a third batch.
+
+        Whoever has the result of the batch that had these buffers before knows that the device is done with them.
+        """
+        if self._taken - self._given == UNDER_WAY:
+            raise RuntimeError(f"{UNDER_WAY} batches are under way: ask for the result of the older one first")
+        index = self._taken % UNDER_WAY
+        slot, self._taken = self._slots[index], self._taken + 1
         self._device.host_write(slot.host_in).view(self._shape.picture).copy_(torch.from_numpy(np.stack(batch)))
-        self._in.wait(slot.computed)
         self._in.copy(slot.src, slot.host_in, self._shape.nbytes)
         self._in.record(slot.uploaded)
         self._compute.wait(slot.uploaded)
-        self._compute.wait(slot.downloaded)
         self._compute.replay(self._graphs[index])
         self._compute.record(slot.computed)
         self._out.wait(slot.computed)
@@ -91,6 +93,7 @@ class FixedPath:
     def result(self, slot: FixedSlot) -> list[Rgb]:
         """Waits for this batch alone. [H,W,3] each, in memory of their own."""
         slot.downloaded.synchronize()
+        self._given += 1
         return list(self._device.host_read(slot.host_out).view(self._shape.picture).clone().numpy())
 
     def compute(self, times: int) -> None:

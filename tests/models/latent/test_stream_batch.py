@@ -89,10 +89,9 @@ def painted(path: DirectPath, ticks: Iterator[Tick]) -> dict[tuple[int, int], Te
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("steps", [2, 8])
-def test_every_frame_is_as_if_it_had_gone_step_after_step(load: Load, name: str, steps: int) -> None:
+def test_every_frame_is_as_if_it_had_gone_step_after_step(load: Load, name: str) -> None:
     loaded = load(name)
-    frames = [Asked(loaded, index, steps) for index in range(3)]
+    frames = [Asked(loaded, index, 3) for index in range(3)]
     found = painted(loaded.path, travelled(loaded.path, [[frame] for frame in frames]))
     assert list(found) == [frame.numbered for frame in frames]
     for frame in frames:
@@ -121,7 +120,7 @@ def test_in_batches_of_one_size_it_is_equal_to_the_bit(load: Load, name: str) ->
         assert torch.equal(found[frame.numbered], loaded.path.autoencoder.decode(x[:1]))
 
 
-@pytest.mark.parametrize("steps", range(1, 9))
+@pytest.mark.parametrize("steps", [1, 2, 5, 8])
 def test_each_tick_is_one_evaluation_and_a_frame_is_done(load: Load, steps: int) -> None:
     path, network = counted(loaded := load("sd-turbo"))
     ticks = list(travelled(path, [[Asked(loaded, index, steps)] for index in range(10)]))
