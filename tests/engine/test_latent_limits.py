@@ -11,14 +11,17 @@ from cmstream.engine.pipeline.eager_device import EagerDevice
 from cmstream.models.latent.true_shapes import TRUE_SHAPES, tiny_autoencoder_of, unet_of
 
 
-@pytest.mark.parametrize(("name", "gmac", "weights"), [("sd-turbo", 402, 865_910_724), ("sdxl-turbo", 794, 2_567_463_684)])
-def test_a_true_shape_is_that_of_the_published_network(name: str, gmac: float, weights: int) -> None:
+@pytest.mark.parametrize(("name", "weights"), [("sd-turbo", 865_910_724), ("sdxl-turbo", 2_567_463_684)])
+def test_a_true_shape_has_the_weights_of_the_published_network(name: str, weights: int) -> None:
     shape = TRUE_SHAPES[name]
     with torch.device("meta"):
         assert sum(weight.numel() for weight in unet_of(shape).parameters()) == weights
         assert 2.4e6 < sum(weight.numel() for weight in tiny_autoencoder_of(shape).parameters()) < 2.5e6
-    found = counted_flops(shape, 512)
-    assert found["unet"] / 2e9 == pytest.approx(gmac, rel=0.01)
+
+
+def test_operations_of_sd_turbo_are_those_that_are_known() -> None:
+    found = counted_flops(TRUE_SHAPES["sd-turbo"], 512)
+    assert found["unet"] / 2e9 == pytest.approx(402, rel=0.01)
     assert found["encode"] / 2e9 == pytest.approx(61, rel=0.02)
     assert found["decode"] / 2e9 == pytest.approx(71, rel=0.02)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from cmstream.core.errors import InvalidInput
 from cmstream.models.latent.extra import optional
@@ -169,7 +170,7 @@ def pipeline_of(shape: TrueShape, device: torch.device, dtype: torch.dtype, *, h
 
 def drawn(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
     """A module from `meta`, on `device` with random weights. Norms keep what they amplify near 1; positions stay in order."""
-    module = module.to_empty(device=device).to(dtype)
+    nn.Module.to(module.to_empty(device=device), dtype)  # diffusers' own warns of layers to keep, of which there are none
     with torch.no_grad():
         for name, weight in module.named_parameters():
             if weight.dim() > 1:
