@@ -30,7 +30,8 @@ def canny(src: Tensor, low: float = LOW, high: float = HIGH) -> Tensor:
 
 def _luma(src: Tensor) -> Tensor:
     """[B,1,H,W], whole numbers of 0 … 255, as the pictures of the training data were."""
-    red, green, blue = ((src.float() + 1) * 127.5).round().split(1, 1)
+    pixels = ((src.float() + 1) * 127.5).round()
+    red, green, blue = pixels[:, :1], pixels[:, 1:2], pixels[:, 2:]
     return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue).round().clamp(0, 255)
 
 

@@ -128,7 +128,7 @@ def _wanted(unet: Any) -> Shapes:
 
 
 def _by_head(values: Tensor, heads: int) -> Tensor:
-    return values.unflatten(2, (heads, -1)).transpose(1, 2)
+    return values.view(*values.shape[:2], heads, -1).transpose(1, 2)
 
 
 def _attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

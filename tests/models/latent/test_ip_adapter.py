@@ -25,7 +25,8 @@ from tests.models.latent.conftest import Checkpoints, Load
 from tests.models.latent.hinting import SEEN, write_adapter, write_image_encoder
 from tests.models.latent.test_direct import TOLERANCE, apart, noises, source
 
-PICTURE: Rgb = np.ascontiguousarray(data.astronaut()[:300, :420])
+PHOTOGRAPH = data.astronaut()  # type: ignore[no-untyped-call]  # scikit-image annotates none of its samples
+PICTURE: Rgb = np.ascontiguousarray(PHOTOGRAPH[:300, :420])
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def through_diffusers(folder: Path, file: Path, likeness: Likeness, scale: float
     pipeline.unet._load_ip_adapter_weights([parts], low_cpu_mem_usage=False)
     pipeline.set_ip_adapter_scale(scale)
     pipeline.set_progress_bar_config(disable=True)
-    asked = {"num_inference_steps": 4, "strength": 0.5, "guidance_scale": 1.0, "output_type": "pt"} | more
+    asked: dict[str, Any] = {"num_inference_steps": 4, "strength": 0.5, "guidance_scale": 1.0, "output_type": "pt"} | more
     is_twice = asked["guidance_scale"] > 1
     embeds = torch.cat([likeness.against, likeness.picture]) if is_twice else likeness.picture
     found = pipeline(
