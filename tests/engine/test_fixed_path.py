@@ -17,7 +17,7 @@ from cmstream.engine.pipeline.device import Device
 from cmstream.engine.pipeline.eager_device import EagerDevice
 from cmstream.models.latent.direct import DirectPath, Heard
 from cmstream.models.latent.embedding import Embedding, batched
-from cmstream.models.latent.fixed_step import FixedShape, bytes_of, pictures_of
+from cmstream.models.latent.fixed_step import FixedShape, bytes_of, painter_of, pictures_of
 from cmstream.models.latent.schedule import Plan, plan
 from cmstream.models.latent.text import CheckpointText
 from cmstream.models.latent.true_shapes import TINY, pipeline_of
@@ -98,6 +98,16 @@ def test_a_third_batch_has_to_wait_for_the_first() -> None:
         path.submit(first)
     path.result(slot)
     path.submit(first)
+
+
+def test_a_compiler_sees_the_path_as_one_graph() -> None:
+    """The tracer alone, which is what a change may break; what makes kernels of the graph is torch's."""
+    made = Set()
+    path = painter_of(made.path, made.shape)
+    inputs = [torch.ones(shape, dtype=dtype) for shape, dtype in made.shape.inputs().values()]
+    traced = torch.compile(path, backend="eager", fullgraph=True, dynamic=False)
+    with torch.inference_mode():
+        assert torch.equal(traced(*inputs), path(*inputs))
 
 
 def test_the_loop_of_published_servers_paints_one_frame_after_another() -> None:

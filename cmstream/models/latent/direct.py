@@ -16,7 +16,7 @@ from cmstream.models.latent.autoencoder import Autoencoder
 from cmstream.models.latent.embedding import Embedding, batched
 from cmstream.models.latent.family import Guidance, Prediction
 from cmstream.models.latent.feedback import Memory, past_of, steadied
-from cmstream.models.latent.hints import NO_HINTS, Hints, hinted_together
+from cmstream.models.latent.hints import Hints, hinted_together
 from cmstream.models.latent.network import Network
 from cmstream.models.latent.schedule import Plan, Step
 
@@ -29,12 +29,13 @@ class Heard:
     guidance: Tensor  # [B], 1 is none
     negative: Embedding | None = None
     """For classifier-free guidance, at the price of a second evaluation of the same batch; None takes residual guidance."""
-    hints: Hints = NO_HINTS
+    hints: Hints | None = None
 
     def row(self, index: int) -> Heard:
         """What guides one row, as a batch of one."""
         negative = None if self.negative is None else self.negative.row(index)
-        return Heard(self.prompt.row(index), self.guidance[index : index + 1], negative, self.hints.row(index))
+        hints = None if self.hints is None else self.hints.row(index)
+        return Heard(self.prompt.row(index), self.guidance[index : index + 1], negative, hints)
 
 
 def together(each: Sequence[Heard]) -> Heard:
@@ -146,7 +147,8 @@ class DirectPath:
         else:
             both = batched([heard.negative, heard.prompt])
             twice = torch.cat([heard_x, heard_x])
-            found = self.network.predict(twice, rows.timestep.repeat(2), both, heard.guidance.repeat(2), heard.hints.twice())
+            hints = None if heard.hints is None else heard.hints.twice()
+            found = self.network.predict(twice, rows.timestep.repeat(2), both, heard.guidance.repeat(2), hints)
             against, predicted = found.chunk(2)
         # lerp is exact at 1, where a sum would round the prediction to the precision of what it is led away from.
         return torch.lerp(against.to(x.dtype), predicted.to(x.dtype), heard.guidance[:, None, None, None].to(x.dtype))

@@ -67,14 +67,11 @@ class Hints:
         )
 
 
-NO_HINTS = Hints()
-
-
-def hinted_together(each: Sequence[Hints]) -> Hints:
-    """Of a batch; a row without something hears nothing of it, at scale 0."""
-    edges = [one.edges for one in each]
-    likenesses = [one.likeness for one in each]
-    return Hints(_edges(edges), _likenesses(likenesses))
+def hinted_together(each: Sequence[Hints | None]) -> Hints | None:
+    """Of a batch; a row without something hears nothing of it, at scale 0. None where no row hears anything."""
+    edges = _edges([None if one is None else one.edges for one in each])
+    likeness = _likenesses([None if one is None else one.likeness for one in each])
+    return None if edges is None and likeness is None else Hints(edges, likeness)
 
 
 def _edges(each: Sequence[Edges | None]) -> Edges | None:

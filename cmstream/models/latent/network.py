@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cmstream.core.errors import EngineFailed
 from cmstream.models.latent.embedding import Embedding
-from cmstream.models.latent.hints import NO_HINTS, Edges, Hints
+from cmstream.models.latent.hints import Edges, Hints, Likeness
 
 
 class Network(Protocol):
@@ -21,7 +21,7 @@ class Network(Protocol):
 
     module: Any
 
-    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor, hints: Hints = NO_HINTS) -> Tensor:
+    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor, hints: Hints | None = None) -> Tensor:
         """`x` [B,C,h,w], `timestep` [B], `guidance` [B] -> what the family predicts (`Prediction`), [B,C,h,w].
 
         Raises EngineFailed for a hint that nothing was loaded for.
@@ -47,25 +47,25 @@ class UNet:
         """Whether an IP-Adapter was fitted to it (`ip_adapter`)."""
         return bool(self.module.config.encoder_hid_dim_type == "ip_image_proj")
 
-    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor, hints: Hints = NO_HINTS) -> Tensor:
+    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor, hints: Hints | None = None) -> Tensor:
         """See `Network`."""
-        self._check(hints)
+        edges, likeness = (None, None) if hints is None else (hints.edges, hints.likeness)
+        self._check(edges, likeness)
         more = self._more(x, heard) if self._is_xl else {}
-        asked: dict[str, Any] = {} if hints.edges is None else self._controlled(x, timestep, heard, hints.edges, more)
+        asked: dict[str, Any] = {} if edges is None else self._controlled(x, timestep, heard, edges, more)
         if self._guidance_width is not None:
             asked["timestep_cond"] = guidance_embedding(guidance - 1, self._guidance_width).to(x.dtype)
         if self.hears_likeness:
-            seen = hints.likeness
-            more = more | {"image_embeds": None if seen is None else seen.to(x.device, x.dtype)}
+            more = more | {"image_embeds": None if likeness is None else likeness.to(x.device, x.dtype)}
         predicted: Tensor = self.module(x, timestep, heard.tokens, added_cond_kwargs=more or None, return_dict=False, **asked)[
             0
         ]
         return predicted
 
-    def _check(self, hints: Hints) -> None:
-        if hints.edges is not None and self.control is None:
+    def _check(self, edges: Edges | None, likeness: Likeness | None) -> None:
+        if edges is not None and self.control is None:
             raise EngineFailed("there are edges to keep, and no ControlNet was loaded")
-        if hints.likeness is not None and not self.hears_likeness:
+        if likeness is not None and not self.hears_likeness:
             raise EngineFailed("there is a picture to look like, and no IP-Adapter was loaded")
 
     def _controlled(self, x: Tensor, timestep: Tensor, heard: Embedding, edges: Edges, more: dict[str, Any]) -> dict[str, Any]:
@@ -96,9 +96,9 @@ class SanaTransformer:
     def __init__(self, module: Any) -> None:
         self.module = module
 
-    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor, hints: Hints = NO_HINTS) -> Tensor:
+    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor, hints: Hints | None = None) -> Tensor:
         """See `Network`."""
-        if hints.edges is not None or hints.likeness is not None:
+        if hints is not None:
             raise EngineFailed("SANA hears neither edges nor pictures to look like")
         s = timestep[:, None, None, None]
         length = torch.sqrt(s**2 + (1 - s) ** 2)

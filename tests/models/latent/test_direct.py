@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from cmstream.models.latent.direct import DirectPath, Heard, Rows
 from cmstream.models.latent.embedding import Embedding, batched
 from cmstream.models.latent.family import Guidance, Prediction, Sampler
-from cmstream.models.latent.hints import NO_HINTS, Hints
+from cmstream.models.latent.hints import Hints
 from cmstream.models.latent.loading import Loaded
 from cmstream.models.latent.schedule import Plan, plan
 from tests.models.latent.conftest import Load
@@ -133,7 +133,7 @@ class Knowing:
         self.heard_timesteps: list[float] = []
         self._eps = eps
 
-    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor, hints: Hints = NO_HINTS) -> Tensor:
+    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor, hints: Hints | None = None) -> Tensor:
         assert x.dtype == self._eps.dtype
         self.heard_timesteps += timestep.tolist()
         return self._eps

@@ -13,7 +13,7 @@ from torch import Tensor
 from cmstream.models.latent.autoencoder import autoencoder_of
 from cmstream.models.latent.direct import DirectPath, Heard, together
 from cmstream.models.latent.embedding import Embedding
-from cmstream.models.latent.hints import NO_HINTS, Hints
+from cmstream.models.latent.hints import Hints
 from cmstream.models.latent.loading import Loaded
 from cmstream.models.latent.network import UNet
 from cmstream.models.latent.schedule import Plan, plan
@@ -30,7 +30,7 @@ class Counted:
         self.module: Any = path.network.module
         self._network = path.network
 
-    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor, hints: Hints = NO_HINTS) -> Tensor:
+    def predict(self, x: Tensor, timestep: Tensor, heard: Embedding, guidance: Tensor, hints: Hints | None = None) -> Tensor:
         self.rows.append(len(x))
         return self._network.predict(x, timestep, heard, guidance, hints)
 
