@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from cmstream.core.errors import ConfigurationError
 from cmstream.core.params import MAX_BUDGET_MS, MIN_BUDGET_MS
 
-Port = Annotated[int, Field(ge=0, le=65535)]
+MOST_PORT = 65535
+Port = Annotated[int, Field(ge=0, le=MOST_PORT)]
 
 _ICE_URL = re.compile(
     r"(?P<scheme>stuns?|turns?):(?:(?P<user>[^:@]+):(?P<secret>[^@]+)@)?"
@@ -156,13 +157,55 @@ class RtcSettings(Section):
     overflow_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
         None, description="Another server, 'https://b.example': where POSTs go (307) that this one has no room for."
     )
+    interfaces: tuple[str, ...] = Field(
+        (), description="Interfaces or addresses for media, e.g. 'eth0'; empty is all, or loopback where http.host is."
+    )
+    udp_ports: str = Field(
+        "", pattern=r"^(\d+-\d+)?$", description="Range of UDP ports for media, e.g. '50000-50199'; empty takes any free port."
+    )
+    advertised_addresses: tuple[str, ...] = Field(
+        (), description="Addresses of a NAT that maps udp_ports one to one to this machine, e.g. '203.0.113.7'."
+    )
+    playout_delay_ms: int = Field(
+        -1,
+        ge=-1,
+        le=40_000,
+        description="Longest time a browser may even out jitter; 0 shows frames at once, -1 leaves it to it.",
+    )
     connect_timeout_s: float = Field(10.0, ge=1, le=120, description="A peer not connected by then is closed.")
     idle_timeout_s: float = Field(15.0, ge=1, le=600, description="A publisher that sends no frame for so long is closed.")
     bitrate_kbps: int = Field(2500, ge=100, le=50_000, description="Video bitrate to each viewer, at most.")
+    encoder: Literal["auto", "x264", "nvenc"] = Field(
+        "auto", description="Who encodes H264: auto is an NVIDIA GPU where that works (see cmstream doctor), else x264."
+    )
     codec_threads: int = Field(
         0, ge=0, le=32, description="Threads for encoding, decoding and JPEG; 0 is a quarter of the cores, from 2 to 8."
     )
     max_peers: int = Field(64, ge=1, le=4096, description="WebRTC sessions at once, connecting ones included.")
+
+    @field_validator("udp_ports")
+    @classmethod
+    def _ports_in_order(cls, ports: str) -> str:
+        first, last = map(int, ports.split("-")) if ports else (1, 1)
+        if not 1 <= first <= last <= MOST_PORT:
+            raise ValueError("a range of ports is written FIRST-LAST, from 1-1 to 65535-65535, the lower one first")
+        return ports
+
+    @field_validator("advertised_addresses")
+    @classmethod
+    def _are_addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            try:
+                ipaddress.ip_address(address)
+            except ValueError:
+                raise ValueError("an advertised address is an IP address, not a name or a range") from None
+        return addresses
+
+    @property
+    def udp_port_range(self) -> tuple[int, int] | None:
+        """`udp_ports` as (first, last); None where any port will do."""
+        first, _, last = self.udp_ports.partition("-")
+        return (int(first), int(last)) if first else None
 
 
 class Settings(Section):
@@ -196,6 +239,12 @@ def check_exposure(settings: Settings) -> None:
             raise ConfigurationError(
                 f"{name} {host!r} is reachable from other machines and no token is set; "
                 "set CMSTREAM_AUTH__TOKEN to a secret, or listen on 127.0.0.1"
+            )
+    for name in settings.rtc.interfaces:
+        if name != "lo" and not is_loopback(name):
+            raise ConfigurationError(
+                f"rtc.interfaces {name!r} is reachable from other machines and no token is set; "
+                "set CMSTREAM_AUTH__TOKEN to a secret, or leave rtc.interfaces empty"
             )
 
 

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from cmstream.cli.reference import reference_toml
 from cmstream.core.errors import ConfigurationError
-from cmstream.settings import Settings, check_exposure, is_loopback
+from cmstream.settings import AuthSettings, RtcSettings, Settings, check_exposure, is_loopback
 from cmstream.settings_loader import known_keys, load_settings
 
 REFERENCE = Path(__file__).parents[1] / "docker" / "cmstream.toml"
@@ -158,3 +158,46 @@ def test_listening_beyond_loopback_without_a_token_is_refused(host: str, section
 def test_an_empty_token_is_not_a_token(token: str) -> None:
     with pytest.raises(ConfigurationError, match="empty"):
         check_exposure(load_settings(None, {"auth.token": token}))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("udp_ports = '50010-50000'", "FIRST-LAST"),
+        ("udp_ports = '1-70000'", "FIRST-LAST"),
+        ("udp_ports = '0-10'", "FIRST-LAST"),
+        ("udp_ports = '50000'", "udp_ports"),
+        ("advertised_addresses = ['nat.example']", "an IP address, not a name"),
+        ("advertised_addresses = ['203.0.113.0/24']", "an IP address, not a name"),
+        ("ice_servers = ['turn.example:3478']", "stun:HOST:PORT or turn:USER:SECRET@HOST:PORT"),
+        ("ice_servers = ['stun:user:secret@stun.example']", "stun:HOST:PORT"),
+        ("encoder = 'vaapi'", "encoder"),
+        ("playout_delay_ms = -2", "playout_delay_ms"),
+    ],
+)
+def test_a_setting_of_webrtc_that_cannot_work_says_so_at_the_start(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(toml(tmp_path, f"[rtc]\n{text}"))
+    assert told in str(caught.value)
+    assert ":2: rtc." in str(caught.value)
+    assert "secret@stun" not in str(caught.value)
+
+
+def test_settings_of_webrtc_that_can_work_are_taken() -> None:
+    servers = (
+        "stun:stun.example",
+        "stun:stun.example:3478",
+        "turn:user:p%40ss@turn.example:3478",
+        "turns:u:s@t.example?transport=tcp",
+    )
+    rtc = RtcSettings(ice_servers=servers, udp_ports="50000-50010", advertised_addresses=("203.0.113.7", "2001:db8::1"))
+    assert rtc.udp_port_range == (50000, 50010)
+    assert RtcSettings().udp_port_range is None
+
+
+def test_media_beyond_loopback_needs_a_token_as_well() -> None:
+    check_exposure(Settings(rtc=RtcSettings(interfaces=("lo", "127.0.0.1"))))
+    exposed = RtcSettings(interfaces=("eth0",))
+    with pytest.raises(ConfigurationError, match=r"rtc\.interfaces 'eth0' is reachable from other machines"):
+        check_exposure(Settings(rtc=exposed))
+    check_exposure(Settings(rtc=exposed, auth=AuthSettings(token=SecretStr("a secret of some length"))))

@@ -44,7 +44,7 @@ def check_torch(settings: Settings) -> Iterator[Finding]:
         yield warn("cuda", f"{why}; the CPU is used", f"for more frames a second: {mend}")
 
 
-def check_codecs() -> Iterator[Finding]:
+def check_codecs(settings: Settings) -> Iterator[Finding]:
     """Encodes and decodes a picture with every video codec that WebRTC uses here."""
     try:
         import av  # noqa: F401 # that it can be imported is the first thing to know
@@ -56,9 +56,19 @@ def check_codecs() -> Iterator[Finding]:
         problem = codec_problem(encoder, decoder)
         worked = f"{encoder} encoded and {decoder} decoded a picture"
         yield ok(subject, worked) if problem is None else fail(subject, f"{encoder}: {problem}", reinstall)
-    problem = codec_problem("h264_nvenc", "h264")
+    yield from _check_nvenc(settings)
+
+
+def _check_nvenc(settings: Settings) -> Iterator[Finding]:
+    """Who encodes H.264 for viewers."""
+    from cmstream.transport.rtc.nvenc import nvenc_problem
+
+    problem, wanted = nvenc_problem(), settings.rtc.encoder
     if problem is None:
-        yield ok("NVENC", "h264_nvenc encoded a picture")
+        chosen = "libx264 encodes, as rtc.encoder says" if wanted == "x264" else "it encodes for viewers"
+        yield ok("NVENC", f"h264_nvenc encoded, with keyframes when asked: {chosen}")
+    elif wanted == "nvenc":
+        yield fail("NVENC", f"not usable here ({problem}), and rtc.encoder is nvenc", "set rtc.encoder to auto or x264")
     else:
         yield warn("NVENC", f"not usable here ({problem})", "nothing to do without an NVIDIA GPU: libx264 encodes instead")
 

@@ -46,6 +46,6 @@ def _findings(config: Config) -> Iterator[Finding]:
     yield from checks.check_token(settings)
     yield from checks.check_ports(settings)
     yield from checks.check_torch(settings)
-    yield from checks.check_codecs()
+    yield from checks.check_codecs(settings)
     yield from checks.check_model(settings)
     yield from checks.check_remembered(settings)

@@ -32,7 +32,11 @@ def test_the_echo_is_plain_aiortc() -> None:
         "async def main():\n"
         "    async with rtc_echo():\n"
         "        print(r.JitterBuffer.__module__, r.decoder_worker.__module__, s.get_encoder.__module__)\n"
+        "        print(r.NackGenerator.__module__, r.RTCRtpReceiver._run_rtcp.__module__, s.RTCRtpSender.send.__module__)\n"
         "asyncio.run(main())"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.split() == ["aiortc.jitterbuffer", "aiortc.rtcrtpreceiver", "aiortc.codecs"]
+    assert done.stdout.split() == [
+        *("aiortc.jitterbuffer", "aiortc.rtcrtpreceiver", "aiortc.codecs"),
+        *("aiortc.rtcrtpreceiver", "aiortc.rtcrtpreceiver", "aiortc.rtcrtpsender"),
+    ]

@@ -15,7 +15,8 @@ from cmstream.cli.finding import Finding, Verdict, ok
 from cmstream.core.errors import WeightsRejected
 from cmstream.engine import build, probe
 from cmstream.engine.fake import FakeEngine
-from cmstream.settings import AuthSettings, EngineSettings, HttpSettings, Settings
+from cmstream.settings import AuthSettings, EngineSettings, HttpSettings, RtcSettings, Settings
+from cmstream.transport.rtc import nvenc
 
 Cmstream = Callable[..., Any]
 
@@ -33,7 +34,7 @@ def by_subject(findings: Iterator[Finding]) -> dict[str, Finding]:
 
 
 def test_the_codecs_that_webrtc_needs_really_encode_and_decode() -> None:
-    found = by_subject(checks.check_codecs())
+    found = by_subject(checks.check_codecs(Settings()))
     assert found["H.264"].verdict is Verdict.OK
     assert found["VP8"].verdict is Verdict.OK
 
@@ -41,10 +42,18 @@ def test_the_codecs_that_webrtc_needs_really_encode_and_decode() -> None:
 def test_nvenc_counts_only_when_it_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The encoder is compiled into PyAV everywhere, so that it is listed says nothing."""
     assert av.codec.Codec("h264_nvenc", "w").name == "h264_nvenc"
-    monkeypatch.setattr(checks, "codec_problem", lambda encoder, decoder: "no device" if "nvenc" in encoder else None)
-    found = by_subject(checks.check_codecs())
+    monkeypatch.setattr(nvenc, "nvenc_problem", lambda: "no device")
+    found = by_subject(checks.check_codecs(Settings()))
     assert found["NVENC"].verdict is Verdict.WARN
     assert "no device" in found["NVENC"].detail
+    assert "libx264 encodes instead" in found["NVENC"].mend
+    found = by_subject(checks.check_codecs(Settings(rtc=RtcSettings(encoder="nvenc"))))
+    assert found["NVENC"].verdict is Verdict.FAIL
+    assert "set rtc.encoder" in found["NVENC"].mend
+    monkeypatch.setattr(nvenc, "nvenc_problem", lambda: None)
+    assert "it encodes for viewers" in by_subject(checks.check_codecs(Settings()))["NVENC"].detail
+    settled = by_subject(checks.check_codecs(Settings(rtc=RtcSettings(encoder="x264"))))["NVENC"]
+    assert "libx264 encodes, as rtc.encoder says" in settled.detail
 
 
 def test_a_codec_that_does_not_exist_is_a_problem_not_a_crash() -> None:

@@ -21,7 +21,7 @@ from cmstream.core.frame import Rgb
 from tests.e2e.serving import serving
 
 ROOT = Path(__file__).parents[2]
-SIDE_PX, RATE_HZ = 192, 12
+SIDE_PX, RATE_HZ = 192, 30
 VIEWERS, SECONDS = 20, 8
 SETTLE_S = 2.0
 

@@ -14,6 +14,8 @@ from cmstream.core.clock import Clock
 from cmstream.core.metrics import Metrics
 from cmstream.session.session import Session
 from cmstream.session.subscription import Subscription
+from cmstream.transport.rtc.base import EncoderMaker
+from cmstream.transport.rtc.encoders import live_encoder
 from cmstream.transport.rtc.feed import Feed
 from cmstream.transport.rtc.reception import Quality, shared_bps, usual_bps
 from cmstream.transport.rtc.shared_encoder import SharedEncoder
@@ -36,6 +38,7 @@ class Broadcast:
         codecs: Executor,
         spawn: Spawn,
         ended: Callable[[], None],
+        make: EncoderMaker = live_encoder,
     ) -> None:
         self._stream = stream
         self._most_bps = most_bps
@@ -44,6 +47,7 @@ class Broadcast:
         self._codecs = codecs
         self._spawn = spawn
         self._ended = ended
+        self._make = make
         self._feeds: set[Feed] = set()
         self._encoders: dict[Key, SharedEncoder] = {}
 
@@ -83,7 +87,7 @@ class Broadcast:
         key = (codec_name, quality)
         encoder = self._encoders.get(key)
         if encoder is None:
-            encoder = SharedEncoder(codec_name, self._most_bps, self._clock, self._metrics, self._codecs)
+            encoder = SharedEncoder(codec_name, self._most_bps, self._clock, self._metrics, self._codecs, self._make)
             self._encoders[key] = encoder
             self._metrics.encoders.labels(codec_name.lower()).inc()
             self._spawn(self._contained(encoder), f"encoder {codec_name} {self._stream}")
@@ -119,12 +123,15 @@ class Broadcast:
 class Broadcasts:
     """The broadcasts of all streams that are watched over WebRTC."""
 
-    def __init__(self, most_bps: int, clock: Clock, metrics: Metrics, codecs: Executor, spawn: Spawn) -> None:
+    def __init__(
+        self, most_bps: int, clock: Clock, metrics: Metrics, codecs: Executor, spawn: Spawn, make: EncoderMaker = live_encoder
+    ) -> None:
         self._most_bps = most_bps
         self._clock = clock
         self._metrics = metrics
         self._codecs = codecs
         self._spawn = spawn
+        self._make = make
         self._running: dict[Session, Broadcast] = {}
 
     def __repr__(self) -> str:
@@ -136,7 +143,7 @@ class Broadcasts:
         if broadcast is None:
             ended = partial(self._forget, session)
             shared = (self._most_bps, self._clock, self._metrics, self._codecs, self._spawn)
-            broadcast = self._running[session] = Broadcast(session.name, *shared, ended)
+            broadcast = self._running[session] = Broadcast(session.name, *shared, ended, self._make)
         return broadcast.join(subscription)
 
     def _forget(self, session: Session) -> None:

@@ -10,39 +10,80 @@
 | every sender encodes for itself, on the loop's default executor | it takes frames that are encoded for all: `feed` |
 | libx264 without preset: 10 ms at 512²; a new encoder at every change of bitrate | `encoders` |
 | only H264 baseline is accepted | Main and High are received too |
+| a lost packet is asked for once; the request or its answer may be lost as well | `nacks`: again and again, on a timer |
+| a sender makes an object of every packet and remembers 128 | `outbound`: shared payloads, 1024 |
+| receiver reports change nothing | they go to the feed, and with it to the bitrate |
+| the playout-delay extension is unknown | it is negotiated, and sent with keyframes |
 | ICE gathers on every interface, and on none of a machine that has only loopback | on `ice_hosts`, or at least on loopback |
+| it takes random ports, and tells no address of a NAT | `ice_gathering` |
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import logging
 import queue
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import aioice.ice
 import aiortc
 import aiortc.rtcrtpreceiver
+from aioice import Candidate
 from aiortc import RTCRtpReceiver, RTCRtpSender
-from aiortc.codecs import CODECS
+from aiortc.clock import current_ntp_time
+from aiortc.codecs import CODECS, HEADER_EXTENSIONS
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.jitterbuffer import JitterBuffer
-from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters
-from aiortc.rtcrtpsender import RTCEncodedFrame
+from aiortc.mediastreams import MediaStreamError
+from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcrtpparameters import (
+    RTCRtcpFeedback,
+    RTCRtpCodecParameters,
+    RTCRtpHeaderExtensionParameters,
+    RTCRtpSendParameters,
+)
+from aiortc.rtp import (
+    RTCP_RTPFB_NACK,
+    AnyRtcpPacket,
+    RtcpRrPacket,
+    RtcpRtpfbPacket,
+    RtcpSrPacket,
+    pack_header_extensions,
+)
 
+from cmstream.core.clock import Clock
 from cmstream.core.errors import ConfigurationError
 from cmstream.transport.rtc.decoder_thread import run_decoder
 from cmstream.transport.rtc.feed import Feed
+from cmstream.transport.rtc.gathering import Gathering
 from cmstream.transport.rtc.jitter_buffer import MarkerJitterBuffer
+from cmstream.transport.rtc.nacks import Nacks
+from cmstream.transport.rtc.outbound import PLAYOUT_DELAY_URI, Negotiated, Outbound
+
+log = logging.getLogger(__name__)
 
 RECEIVE_PROFILES = ("4d001f", "64001f", "640c1f")
 LOOPBACK = ("127.0.0.1",)
+SENDER_NAMES = {
+    *("_run_rtp", "_ssrc", "_rtx_ssrc", "_send_keyframe", "target_bitrate", "_RTCRtpSender__encoder", "_RTCRtpSender__rtt"),
+    *("_RTCRtpSender__rtp_started", "_RTCRtpSender__rtp_exited", "_RTCRtpSender__ntp_timestamp"),
+    *("_RTCRtpSender__rtp_timestamp", "_RTCRtpSender__packet_count", "_RTCRtpSender__octet_count"),
+}
 
 ice_hosts: ContextVar[tuple[str, ...] | None] = ContextVar("ice_hosts", default=None)
 """The addresses to gather on in this context; None means all of the machine's."""
 
+ice_gathering: ContextVar[Gathering | None] = ContextVar("ice_gathering", default=None)
+"""Ports and further addresses of sessions in this context; None is as aioice does it."""
+
 _gather_all = aioice.ice.get_host_addresses
+_component_candidates = aioice.ice.Connection.get_component_candidates
+_run_rtcp = RTCRtpReceiver._run_rtcp
+_NackGenerator = aiortc.rtcrtpreceiver.NackGenerator
 _decoder_worker = aiortc.rtcrtpreceiver.decoder_worker
 
 
@@ -51,24 +92,74 @@ def apply() -> None:
     _check()
     patched: Any = aiortc.rtcrtpreceiver
     patched.JitterBuffer = MarkerJitterBuffer
+    patched.NackGenerator = Nacks
     patched.decoder_worker = run_decoder
     patched.RTCRtpReceiver._RTCRtpReceiver__stop_decoder = _stop_decoder
-    aioice.ice.get_host_addresses = _host_addresses
+    patched.RTCRtpReceiver._run_rtcp = _run_receiver
+    gathered: Any = aioice.ice
+    gathered.get_host_addresses = _host_addresses
+    gathered.Connection.get_component_candidates = _gather
     _accept_profiles()
+    _know_playout_delay()
 
 
-def feed_sender(sender: RTCRtpSender, feed: Feed) -> None:
-    """Let `sender` send the encoded frames of `feed`, which hears of keyframes that are asked for and of REMB."""
-
-    async def next_encoded_frame(codec: RTCRtpCodecParameters) -> RTCEncodedFrame:
-        frame = await feed.next(codec.name)
-        audio_level: Any = None
-        return RTCEncodedFrame(frame.payloads, frame.timestamp, audio_level)
-
+def feed_sender(sender: RTCRtpSender, feed: Feed, clock: Clock, playout_delay_ms: int | None = None) -> None:
+    """Let `sender` send the encoded frames of `feed`, which hears of keyframes that are asked for, of loss and of REMB."""
     patched: Any = sender
-    patched._next_encoded_frame = next_encoded_frame
+    start, hear = sender.send, sender._handle_rtcp_packet
+    outbound: Outbound | None = None
+
+    async def send(parameters: RTCRtpSendParameters) -> None:
+        nonlocal outbound
+        if outbound is None:
+            agreed = Negotiated.of(parameters)
+            outbound = Outbound(feed, sender._ssrc, sender._rtx_ssrc, agreed, clock, playout_delay_ms)
+        await start(parameters)
+
+    async def run(codec: RTCRtpCodecParameters) -> None:
+        assert outbound is not None
+        await _run_fed(patched, outbound)
+
+    async def handle(packet: AnyRtcpPacket) -> None:
+        if isinstance(packet, RtcpRtpfbPacket) and packet.fmt == RTCP_RTPFB_NACK:
+            if outbound is not None:
+                await outbound.again(packet.lost, patched.transport._send_rtp)
+            return
+        await hear(packet)
+        if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
+            rtt_s: float | None = patched._RTCRtpSender__rtt
+            for report in packet.reports:
+                if report.ssrc == sender._ssrc:
+                    feed.reported(report.fraction_lost / 256, None if rtt_s is None else 1000 * rtt_s)
+
+    patched.send = send
+    patched._run_rtp = run
+    patched._handle_rtcp_packet = handle
     patched._send_keyframe = feed.ask_keyframe
     patched._RTCRtpSender__encoder = feed  # only for its `target_bitrate`
+
+
+async def _run_fed(sender: Any, outbound: Outbound) -> None:
+    """In place of `RTCRtpSender._run_rtp`."""
+
+    def sent() -> None:
+        sender._RTCRtpSender__ntp_timestamp = current_ntp_time()
+        sender._RTCRtpSender__rtp_timestamp = outbound.timestamp
+        sender._RTCRtpSender__packet_count = outbound.packets
+        sender._RTCRtpSender__octet_count = outbound.octets
+
+    sender._RTCRtpSender__rtp_started.set()
+    try:
+        await outbound.run(sender.transport._send_rtp, sent)
+    except (asyncio.CancelledError, ConnectionError, MediaStreamError):
+        pass
+    except Exception:
+        log.exception("a sender ended")
+    finally:
+        if sender.track:
+            sender.track.stop()
+        sender._RTCRtpSender__encoder = None
+        sender._RTCRtpSender__rtp_exited.set()  # `RTCRtpSender.stop` waits for it
 
 
 def ignore(receiver: RTCRtpReceiver) -> None:
@@ -87,6 +178,28 @@ def _stop_decoder(receiver: Any) -> None:
             waiting.get_nowait()
     except queue.Empty:
         waiting.put_nowait(None)
+
+
+async def _run_receiver(receiver: Any) -> None:
+    """In place of `RTCRtpReceiver._run_rtcp`: beside its reports, what is missing is asked for."""
+    nacks: Nacks | None = receiver._RTCRtpReceiver__nack_generator
+    if nacks is None:
+        await _run_rtcp(receiver)
+        return
+    receiver._RTCRtpReceiver__jitter_buffer.patience_ns = lambda: nacks.patience_ns
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(nacks.run(receiver._send_rtcp_nack))
+        await _run_rtcp(receiver)  # until it is cancelled, which it swallows
+        asking.cancel()
+
+
+async def _gather(connection: Any, component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:
+    """In place of aioice's `Connection.get_component_candidates`."""
+    gathering = ice_gathering.get()
+    if gathering is None:
+        return await _component_candidates(connection, component, addresses, timeout)
+    relayed = partial(_component_candidates, connection, component, [], timeout)
+    return await gathering.component_candidates(connection, component, addresses, timeout, relayed)
 
 
 def _host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
@@ -109,22 +222,40 @@ def _accept_profiles() -> None:
         payload_type += 1
 
 
+def _know_playout_delay() -> None:
+    if all(extension.uri != PLAYOUT_DELAY_URI for extension in HEADER_EXTENSIONS["video"]):
+        taken = {extension.id for extensions in HEADER_EXTENSIONS.values() for extension in extensions}
+        free = next(number for number in range(1, 15) if number not in taken)
+        HEADER_EXTENSIONS["video"].append(RTCRtpHeaderExtensionParameters(id=free, uri=PLAYOUT_DELAY_URI))
+
+
 def _check() -> None:
     """Compare what is about to be replaced with what the patches were written against."""
-    receiver_names = _names_in(RTCRtpReceiver)
+    receiver_names, sender_names = _names_in(RTCRtpReceiver), _names_in(RTCRtpSender)
     expected: dict[str, bool] = {
         "JitterBuffer.add": _takes(JitterBuffer.add, "self", "packet"),
         "JitterBuffer._remove_frame": _takes(JitterBuffer._remove_frame, "self", "sequence_number"),
         "H264Encoder._encode_frame": _takes(H264Encoder._encode_frame, "self", "frame", "force_keyframe"),
-        "RTCRtpSender._next_encoded_frame": _takes(RTCRtpSender._next_encoded_frame, "self", "codec")
-        and {"_next_encoded_frame", "_send_keyframe", "_RTCRtpSender__encoder", "target_bitrate"} <= _names_in(RTCRtpSender),
-        "RTCEncodedFrame": _takes(RTCEncodedFrame, "payloads", "timestamp", "audio_level"),
+        "RTCRtpSender.send": _takes(RTCRtpSender.send, "self", "parameters"),
+        "RTCRtpSender._run_rtp": _takes(RTCRtpSender._run_rtp, "self", "codec") and sender_names >= SENDER_NAMES,
+        "RTCRtpSender._handle_rtcp_packet": _takes(RTCRtpSender._handle_rtcp_packet, "self", "packet")
+        and {"fraction_lost", "reports", "lost"} <= sender_names,
+        "RTCRtpSendParameters": {"codecs", "headerExtensions", "muxId"} <= set(RTCRtpSendParameters.__dataclass_fields__),
+        "rtp.pack_header_extensions": _takes(pack_header_extensions, "extensions"),
+        "RTCDtlsTransport._send_rtp": _takes(RTCDtlsTransport._send_rtp, "self", "data"),
+        "HEADER_EXTENSIONS": "video" in HEADER_EXTENSIONS,
         "RTCRtpReceiver.__stop_decoder": {"_RTCRtpReceiver__decoder_thread", "_RTCRtpReceiver__decoder_queue"} <= receiver_names
         and hasattr(RTCRtpReceiver, "_RTCRtpReceiver__stop_decoder"),
         "RTCRtpReceiver._enabled": "_enabled" in receiver_names,
         "rtcrtpreceiver.decoder_worker": _takes(_decoder_worker, "loop", "input_q", "output_q", "decode_error")
         and "decoder_worker" in receiver_names,
         "rtcrtpreceiver.JitterBuffer": hasattr(aiortc.rtcrtpreceiver, "JitterBuffer") and "JitterBuffer" in receiver_names,
+        "rtcrtpreceiver.NackGenerator": _takes(_NackGenerator.add, "self", "packet")
+        and {"NackGenerator", "missing", "_RTCRtpReceiver__nack_generator"} <= receiver_names,
+        "RTCRtpReceiver._run_rtcp": _takes(_run_rtcp, "self") and "_run_rtcp" in receiver_names,
+        "RTCRtpReceiver._send_rtcp_nack": _takes(RTCRtpReceiver._send_rtcp_nack, "self", "media_ssrc", "lost"),
+        "aioice Connection.get_component_candidates": _takes(_component_candidates, "self", "component", "addresses", "timeout")
+        and "_protocols" in _component_candidates.__code__.co_names,
         "aioice get_host_addresses": _takes(_gather_all, "use_ipv4", "use_ipv6"),
     }
     changed = [name for name, same in expected.items() if not same]

@@ -17,7 +17,7 @@ from aiortc.codecs.base import Decoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
-from cmstream.core.clock import NS_PER_S, MonotonicClock
+from cmstream.core.clock import NS_PER_MS, NS_PER_S, MonotonicClock
 from cmstream.core.frame import MAX_SIDE_PX
 from cmstream.transport.rtc.jitter_buffer import VideoFrameData
 
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 10  # encoded frames: a third of a second
 MAX_PENDING_AUDIO = 50  # decoded audio frames: a second
 KEYFRAME_WAIT_S = 2.0  # a sender that never makes another keyframe is decoded again after that, as it comes
+ASK_AGAIN_MS = 150  # for a keyframe, after a gap: the request or the keyframe may be lost as well
 
 EncodedTask = tuple[RTCRtpCodecParameters, JitterFrame]
 
@@ -48,6 +49,7 @@ class DecoderThread:
         self._codec_name = ""
         self._decoder: Decoder | None = None
         self._skipping_since_ns: int | None = None
+        self._asked_ns: int | None = None  # for the keyframe that is wanted; None while none is
 
     def run(self) -> None:
         """The thread's body; tells the track when it ends."""
@@ -75,12 +77,17 @@ class DecoderThread:
         return True
 
     def _decode(self, codec: RTCRtpCodecParameters, encoded: JitterFrame) -> None:
-        decoder = self._decoder_for(codec)
+        """Decode and hand over, frames that became whole at the same moment as well: whoever is slower takes the newest."""
+        if isinstance(encoded, VideoFrameData):
+            for before in encoded.earlier:
+                self._decode_one(codec, before)
+        self._decode_one(codec, encoded)
+
+    def _decode_one(self, codec: RTCRtpCodecParameters, encoded: JitterFrame) -> None:
+        if isinstance(encoded, VideoFrameData):
+            self._repair(codec, encoded)
         try:
-            if isinstance(encoded, VideoFrameData):
-                for before in encoded.earlier:  # only for what later frames refer to
-                    decoder.decode(before)
-            frames = decoder.decode(encoded)
+            frames = self._decoder_for(codec).decode(encoded)
         except av.FFmpegError as error:
             # The decoder is kept: a new one would fail on every frame up to the next keyframe.
             log.debug("a %s frame could not be decoded: %s", codec.name, error)
@@ -90,6 +97,18 @@ class DecoderThread:
             if isinstance(encoded, VideoFrameData):
                 frame.opaque = encoded.first_ns
             self._hand_over(frame)
+
+    def _repair(self, codec: RTCRtpCodecParameters, encoded: VideoFrameData) -> None:
+        """Ask again for the keyframe that mends a gap; the receiver asked for it when it gave the gap up."""
+        if encoded.after_gap:
+            self._asked_ns = self._now_ns()
+        if self._asked_ns is None:
+            return
+        if is_keyframe(codec.name, encoded.data):
+            self._asked_ns = None
+        elif self._now_ns() - self._asked_ns >= ASK_AGAIN_MS * NS_PER_MS:
+            self._failed.set()
+            self._asked_ns = self._now_ns()
 
     def _decoder_for(self, codec: RTCRtpCodecParameters) -> Decoder:
         if self._decoder is None or codec.name != self._codec_name:

@@ -6,14 +6,22 @@ An encoder is shared by viewers (`shared_encoder`); it runs on the codec pool, o
 from __future__ import annotations
 
 import fractions
-from collections.abc import Iterator
-from typing import Any
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import av
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from av.video.frame import PictureType
+
+from cmstream.transport.rtc.base import VideoEncoder
+
+log = logging.getLogger(__name__)
+
+Opener: TypeAlias = Callable[[int, int, int], Any]
+"""Opens an H.264 encoder for width and height in px and bits per second. Raises av.FFmpegError or ValueError."""
 
 NOMINAL_HZ = 30
 SLOWEST_HZ = 10  # below this a stream is not given more bits per frame
@@ -29,12 +37,16 @@ _set_vp8_bitrate: Any = vars(Vp8Encoder)["target_bitrate"].fset
 
 
 class LowLatencyH264Encoder(H264Encoder):
-    """x264 with a preset for live video and no B-frames; the bitrate is changed without a new encoder."""
+    """H.264 without B-frames or delay; the bitrate is changed without a new encoder.
+
+    The first of `openers` makes it. One that fails, as hardware does when its sessions are all taken, gives way to the next.
+    """
 
     codec: Any
 
-    def __init__(self, most_bps: int) -> None:
+    def __init__(self, most_bps: int, openers: Sequence[Opener] = ()) -> None:
         super().__init__()
+        self._openers = list(openers) or [open_x264]
         self._most_bps = self._bps = most_bps
         self._period_s = 1 / NOMINAL_HZ
         self._last_s: float | None = None
@@ -51,17 +63,32 @@ class LowLatencyH264Encoder(H264Encoder):
 
     def _encode_frame(self, frame: av.VideoFrame, force_keyframe: bool) -> Iterator[bytes]:
         self._measure(frame)
-        if self.codec is None or self._outgrown(frame):
-            self.codec = _x264(frame.width, frame.height, self._bps)
-            self._built_bps = self._bps
-        # x264 spends bitrate / NOMINAL_HZ on a frame, however many come; it is told what makes that right.
-        wanted_bps = round(self._bps * NOMINAL_HZ * self._period_s)
-        if abs(wanted_bps - self.codec.bit_rate) > CHANGE * self.codec.bit_rate:
-            self.codec.bit_rate = wanted_bps  # libx264 takes it over with the next frame
-        frame.pict_type = PictureType.I if force_keyframe else PictureType.NONE
-        data = b"".join(bytes(packet) for packet in self.codec.encode(frame))
+        data = self._encoded(frame, force_keyframe)
         if data:
             yield from self._split_bitstream(data)
+
+    def _encoded(self, frame: av.VideoFrame, force_keyframe: bool) -> bytes:
+        try:
+            self._prepare(frame)
+            frame.pict_type = PictureType.I if force_keyframe else PictureType.NONE
+            return b"".join(bytes(packet) for packet in self.codec.encode(frame))
+        except (av.FFmpegError, ValueError) as error:
+            if len(self._openers) == 1:
+                raise
+            log.warning("%s failed (%s); %s encodes from now on", self._openers[0].__name__, error, self._openers[1].__name__)
+            self.codec = None
+            del self._openers[0]
+        return self._encoded(frame, force_keyframe)
+
+    def _prepare(self, frame: av.VideoFrame) -> None:
+        """Open the encoder where there is none for such a frame, and tell it of the bitrate."""
+        if self.codec is None or self._outgrown(frame):
+            self.codec = self._openers[0](frame.width, frame.height, self._bps)
+            self._built_bps = self._bps
+        # An encoder spends bitrate / NOMINAL_HZ on a frame, however many come; it is told what makes that right.
+        wanted_bps = round(self._bps * NOMINAL_HZ * self._period_s)
+        if abs(wanted_bps - self.codec.bit_rate) > CHANGE * self.codec.bit_rate:
+            self.codec.bit_rate = wanted_bps  # libx264 and NVENC take it over with the next frame
 
     def _outgrown(self, frame: av.VideoFrame) -> bool:
         if (frame.width, frame.height) != (self.codec.width, self.codec.height):
@@ -99,18 +126,18 @@ class SteadyVp8Encoder(Vp8Encoder):
             _set_vp8_bitrate(self, wanted_bps)
 
 
-def live_encoder(codec: RTCRtpCodecParameters, most_bps: int) -> LowLatencyH264Encoder | SteadyVp8Encoder:
-    """The encoder for a codec that viewers are offered; never more than `most_bps`."""
+def live_encoder(codec: RTCRtpCodecParameters, most_bps: int, openers: Sequence[Opener] = ()) -> VideoEncoder:
+    """The encoder for a codec that viewers are offered, for at most `most_bps`. `openers` are those of H.264, best first."""
     match codec.mimeType.lower():
         case "video/h264":
-            return LowLatencyH264Encoder(most_bps)
+            return LowLatencyH264Encoder(most_bps, openers)
         case "video/vp8":
             return SteadyVp8Encoder(most_bps)
         case other:
             raise ValueError(f"no encoder for {other}")
 
 
-def _x264(width_px: int, height_px: int, bps: int) -> Any:
+def open_x264(width_px: int, height_px: int, bps: int) -> Any:
     """x264 open at the highest rate it may be told of; the bitrate is lowered from there.
 
     libx264 takes a new bitrate only where the stream began as CBR, and only up to the rate it began with

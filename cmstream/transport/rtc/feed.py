@@ -13,12 +13,13 @@ from types import TracebackType
 
 from aiortc.mediastreams import MediaStreamError
 
-from cmstream.core.clock import Clock
+from cmstream.core.clock import NS_PER_MS, Clock
 from cmstream.core.frame import Drop, DropReason, StyledFrame
 from cmstream.core.trace import Stage, Trace
 from cmstream.session.subscription import Subscription
 from cmstream.transport.rtc.reception import Reception
 
+KEYFRAME_ON_ITS_WAY_MS = 100  # and a round trip: a viewer asks again before a keyframe can have come
 MAX_WAITING = 4  # encoded frames; a sender hands a frame to the socket before the next one is made
 
 
@@ -70,6 +71,8 @@ class Feed:
         self._needs_keyframe = True
         self._began = False
         self._sending: EncodedFrame | None = None
+        self._rtt_ms = 0.0
+        self._keyframe_due_ns = 0  # when the viewer has the keyframe that was sent last
         self._closed = False
         subscription.on_frame = lambda styled: self.source.offer(styled)
 
@@ -93,9 +96,18 @@ class Feed:
         self.reception.estimated(bps, self._clock.now_ns())
         self._told(self)
 
+    def reported(self, loss: float, rtt_ms: float | None) -> None:
+        """The viewer's receiver report: `loss` of the packets since the last one (0 to 1)."""
+        self._rtt_ms = rtt_ms if rtt_ms is not None else self._rtt_ms
+        self.reception.reported(loss, rtt_ms, self._clock.now_ns())
+        self._told(self)
+
     def ask_keyframe(self) -> None:
-        """The viewer sent a PLI or FIR."""
-        self.reception.asked(self._clock.now_ns())
+        """The viewer sent a PLI or FIR. One that cannot know of the keyframe on its way is not counted."""
+        now_ns = self._clock.now_ns()
+        if now_ns < self._keyframe_due_ns:
+            return
+        self.reception.asked(now_ns)
         self.source.ask_keyframe()
         self._told(self)
 
@@ -116,7 +128,10 @@ class Feed:
             self._ready.clear()
             await self._ready.wait()
         self._sending, self._began = self._waiting.popleft(), True
-        self.reception.sent(sum(map(len, self._sending.payloads)), self._clock.now_ns())
+        now_ns = self._clock.now_ns()
+        self.reception.sent(sum(map(len, self._sending.payloads)), now_ns)
+        if self._sending.is_keyframe:
+            self._keyframe_due_ns = now_ns + round((KEYFRAME_ON_ITS_WAY_MS + self._rtt_ms) * NS_PER_MS)
         return self._sending
 
     def switch(self, source: Source) -> None:

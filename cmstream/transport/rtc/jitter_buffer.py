@@ -16,18 +16,21 @@ class VideoFrameData(JitterFrame):
     """An encoded frame; `first_ns` is when its first packet came.
 
     `earlier` are frames that became whole at the same moment, when a late packet closed a gap: decode them first.
+    `after_gap` is set where what came before was given up: it refers to pictures that the decoder does not have.
     """
 
     def __init__(self, data: bytes, timestamp: int, first_ns: int) -> None:
         super().__init__(data=data, timestamp=timestamp)
         self.first_ns = first_ns
+        self.after_gap = False
         self.earlier: list[VideoFrameData] = []
 
 
 class MarkerJitterBuffer(JitterBuffer):
-    """Emits a video frame on its marker bit (RFC 6184, 5.1) and gives up a gap not filled in `GIVE_UP_MS`.
+    """Emits a video frame on its marker bit (RFC 6184, 5.1) and gives up a gap that is not filled within `patience_ns`.
 
     Everything that is whole leaves at once: one frame per packet, as aiortc does it, never catches up after a gap.
+    `patience_ns` is `GIVE_UP_MS` until whoever asks for lost packets knows better how long an answer takes.
     """
 
     _capacity: int
@@ -47,6 +50,8 @@ class MarkerJitterBuffer(JitterBuffer):
         self._newest: int | None = None
         self._ssrc: int | None = None
         self._blocked_since_ns: int | None = None
+        self._gave_up = False
+        self.patience_ns: Callable[[], int] = lambda: GIVE_UP_MS * NS_PER_MS
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
         """As aiortc's, and True for "send a PLI" when a gap was given up."""
@@ -55,11 +60,15 @@ class MarkerJitterBuffer(JitterBuffer):
         now_ns = self._now_ns()
         packet._arrived_ns = now_ns  # type: ignore[attr-defined]  # rides along, as aiortc's own _data does
         pli, frame = self._store(packet)
-        if not self._overdue(now_ns, emitted=frame is not None):
-            return pli, frame
-        self._skip_gap()
-        self._blocked_since_ns = now_ns if self._gap() else None
-        return True, self._remove_frame(packet.sequence_number)
+        if self._overdue(now_ns, emitted=frame is not None):
+            self._skip_gap()
+            self._blocked_since_ns = now_ns if self._gap() else None
+            pli, frame = True, self._remove_frame(packet.sequence_number)
+        self._gave_up |= pli
+        if isinstance(frame, VideoFrameData):
+            oldest = frame.earlier[0] if frame.earlier else frame
+            oldest.after_gap, self._gave_up = self._gave_up, False
+        return pli, frame
 
     def _store(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
         """As `add`, without giving anything up: True when packets were thrown away for this one."""
@@ -98,7 +107,7 @@ class MarkerJitterBuffer(JitterBuffer):
             return False
         if emitted or self._blocked_since_ns is None:
             self._blocked_since_ns = now_ns
-        return now_ns - self._blocked_since_ns >= GIVE_UP_MS * NS_PER_MS
+        return now_ns - self._blocked_since_ns >= self.patience_ns()
 
     def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
         if not self._video:

@@ -11,7 +11,7 @@ from aiortc import RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 
-from cmstream.core.errors import InvalidOffer
+from cmstream.core.errors import CmstreamError, InvalidOffer
 from cmstream.transport.rtc.offer import MAX_CANDIDATES, trickled, username_fragments
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,8 @@ class Peer:
             for transceiver in self.connection.getTransceivers():
                 transceiver.direction = self._direction(transceiver)
             await self.connection.setLocalDescription(await self.connection.createAnswer())
+        except CmstreamError:  # no port is free: not the offer's fault
+            raise
         except (OperationError, InvalidAccessError, InvalidStateError) as error:
             raise InvalidOffer(f"the offer cannot be answered: {error}; H264 or VP8 video is needed", parsed=True) from error
         except Exception as error:  # a hostile offer that parses can still fail anywhere inside aiortc

@@ -9,9 +9,10 @@ from collections.abc import Coroutine
 from concurrent.futures import Executor
 
 from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
 from cmstream.core.clock import Clock
-from cmstream.core.errors import CmstreamError, NotFound, ResourceExhausted, Unavailable
+from cmstream.core.errors import CmstreamError, ConfigurationError, NotFound, ResourceExhausted, Unavailable
 from cmstream.core.frame import DropReason
 from cmstream.core.metrics import Metrics
 from cmstream.session.publisher import Publisher
@@ -21,9 +22,14 @@ from cmstream.session.subscription import Subscription
 from cmstream.session.watch import Watch
 from cmstream.settings import RtcSettings
 from cmstream.transport.rtc import compat
+from cmstream.transport.rtc.base import VideoEncoder
 from cmstream.transport.rtc.broadcast import Broadcasts
+from cmstream.transport.rtc.encoders import Opener, live_encoder
 from cmstream.transport.rtc.feed import Feed
+from cmstream.transport.rtc.gathering import Gathering
 from cmstream.transport.rtc.ice_server import IceServers
+from cmstream.transport.rtc.interfaces import hosts_on
+from cmstream.transport.rtc.nvenc import h264_openers
 from cmstream.transport.rtc.offer import check_offer
 from cmstream.transport.rtc.peer import Peer, Role, prefer_send_codecs
 from cmstream.transport.rtc.tracks import FedTrack, Intake
@@ -52,8 +58,10 @@ class Peers:
         self._metrics = metrics
         self._clock = clock
         self._codecs = codecs
-        self._hosts = ("127.0.0.1",) if loopback_only else None
-        self._broadcasts = Broadcasts(1000 * settings.bitrate_kbps, clock, metrics, codecs, self._spawn)
+        self._hosts = compat.LOOPBACK if loopback_only else None
+        self._gathering = Gathering(settings.udp_port_range, settings.advertised_addresses)
+        self._broadcasts = Broadcasts(1000 * settings.bitrate_kbps, clock, metrics, codecs, self._spawn, self._encoder)
+        self._h264_openers: list[Opener] = []
         self.ice_servers = IceServers(settings)
         self._peers: dict[str, Peer] = {}
         self._ended: deque[str] = deque(maxlen=REMEMBERED)
@@ -63,8 +71,10 @@ class Peers:
         return f"<Peers {len(self._peers)} of {self._settings.max_peers}>"
 
     async def start(self) -> None:
-        """Patch aiortc, open the task group. Raises ConfigurationError for an aiortc the patches do not fit."""
+        """Patch aiortc, open the task group. Raises ConfigurationError for an aiortc, interface or encoder that will not do."""
         compat.apply()
+        self._h264_openers = await asyncio.to_thread(h264_openers, self._settings.encoder)
+        await asyncio.to_thread(self._find_hosts)
         self._tasks = await asyncio.TaskGroup().__aenter__()
 
     async def stop(self) -> None:
@@ -96,7 +106,8 @@ class Peers:
         self._run(peer, self._viewer_life(peer, subscription, feed, session))
         track = FedTrack()
         track.on("ended", lambda: peer.end(subscription.reason or "the media ended"))
-        compat.feed_sender(peer.connection.addTrack(track), feed)
+        delay_ms = self._settings.playout_delay_ms
+        compat.feed_sender(peer.connection.addTrack(track), feed, self._clock, None if delay_ms < 0 else delay_ms)
         prefer_send_codecs(peer.connection.getTransceivers()[0])
         await self._answer(peer, offer)
         return peer
@@ -132,9 +143,20 @@ class Peers:
         if sum(not peer.connected.is_set() for peer in self._peers.values()) >= pending:
             self._metrics.refusals.labels("max_pending").inc()
             raise ResourceExhausted(f"{pending} WebRTC sessions are connecting (rtc.max_pending); try again in a moment")
+        try:
+            self._find_hosts()
+        except ConfigurationError as error:
+            raise Unavailable(str(error)) from error
+
+    def _find_hosts(self) -> None:
+        """An interface may get another address at any time."""
+        if self._settings.interfaces:
+            self._hosts = hosts_on(self._settings.interfaces)
+
+    def _encoder(self, codec: RTCRtpCodecParameters, most_bps: int) -> VideoEncoder:
+        return live_encoder(codec, most_bps, self._h264_openers)
 
     def _peer(self, stream: str, role: Role) -> Peer:
-        compat.ice_hosts.set(self._hosts)
         servers = [server.for_aiortc() for server in self.ice_servers.issue()]  # always explicit: None means a public STUN
         peer = Peer(RTCPeerConnection(RTCConfiguration(iceServers=servers)), stream, role)
         self._peers[peer.session_id] = peer
@@ -157,6 +179,8 @@ class Peers:
             raise Unavailable(f"the session ended while it was set up: {peer.reason}")
 
     async def _negotiate(self, peer: Peer, offer: str, answered: asyncio.Future[None]) -> None:
+        compat.ice_hosts.set(self._hosts)  # in this task alone
+        compat.ice_gathering.set(self._gathering)
         try:
             await peer.answer(offer)
         except CmstreamError as error:

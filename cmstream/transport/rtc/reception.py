@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from cmstream.core.clock import NS_PER_S
+from cmstream.transport.rtc.loss_control import LossControl
 
 POOR = 0.5  # of what most viewers take
 WORTH = 0.4  # of the bitrate that is set: where even most viewers take less, there is no good picture to protect
@@ -31,10 +32,14 @@ class Quality(StrEnum):
 
 
 class Reception:
-    """What one viewer told of its line. `bps` is None while nothing says that it has a limit."""
+    """What one viewer told of its line. `bps` and `limit_bps` are None while nothing says that it has a limit.
+
+    `bps` is what the viewer reckons, `limit_bps` the less of that and of what loss and round trips say.
+    """
 
     def __init__(self, now_ns: int) -> None:
         self.bps: int | None = None
+        self.loss = LossControl()
         self.quality = Quality.FULL
         self._sent_bps = 0.0
         self._window_ns, self._window_bits = now_ns, 0
@@ -43,7 +48,16 @@ class Reception:
         self._asked_ns: deque[int] = deque(maxlen=ASKS)
 
     def __repr__(self) -> str:
-        return f"<Reception {self.quality}, {self.bps or '?'} bit/s, {len(self._asked_ns)} keyframes asked for>"
+        return f"<Reception {self.quality}, {self.limit_bps or '?'} bit/s, {len(self._asked_ns)} keyframes asked for>"
+
+    @property
+    def limit_bps(self) -> int | None:
+        """What the line bears."""
+        return min((bps for bps in (self.bps, self.loss.limit_bps) if bps is not None), default=None)
+
+    def reported(self, loss: float, rtt_ms: float | None, now_ns: int) -> None:
+        """The viewer's report: `loss` of the packets since the last one (0 to 1)."""
+        self.loss.reported(loss, rtt_ms, self._sent_bps, now_ns)
 
     def estimated(self, bps: int, now_ns: int) -> None:
         """The viewer said that `bps` reach it (REMB)."""
@@ -81,10 +95,12 @@ class Reception:
         return self.quality
 
     def _poor(self, usual_bps: int | None, now_ns: int) -> bool:
-        return self._loses(now_ns) or (self.bps is not None and usual_bps is not None and self.bps < POOR * usual_bps)
+        return self._loses(now_ns) or (
+            self.limit_bps is not None and usual_bps is not None and self.limit_bps < POOR * usual_bps
+        )
 
     def _recovered(self, usual_bps: int | None, now_ns: int) -> bool:
-        fast = self.bps is None or usual_bps is None or self.bps > RECOVERED * usual_bps
+        fast = self.limit_bps is None or usual_bps is None or self.limit_bps > RECOVERED * usual_bps
         return fast and not self._loses(now_ns)
 
     def _loses(self, now_ns: int) -> bool:
@@ -104,4 +120,4 @@ def shared_bps(receptions: Iterable[Reception], most_bps: int) -> int:
 
 
 def _limit_bps(reception: Reception, most_bps: int) -> int:
-    return most_bps if reception.bps is None else min(reception.bps, most_bps)
+    return most_bps if reception.limit_bps is None else min(reception.limit_bps, most_bps)

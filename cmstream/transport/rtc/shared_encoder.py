@@ -7,6 +7,7 @@ slot, where a newer one takes its place.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from concurrent.futures import Executor
 
 import av
@@ -18,22 +19,32 @@ from cmstream.core.frame import Drop, DropReason, Rgb, StyledFrame
 from cmstream.core.mailbox import Mailbox, MailboxClosed
 from cmstream.core.metrics import Metrics
 from cmstream.core.trace import Stage
+from cmstream.transport.rtc.base import EncoderMaker
 from cmstream.transport.rtc.decoder_thread import is_keyframe
 from cmstream.transport.rtc.encoders import live_encoder
 from cmstream.transport.rtc.feed import EncodedFrame, Feed, Source
 from cmstream.transport.rtc.tracks import VIDEO_CLOCK_HZ, VIDEO_TIME_BASE
 
-KEYFRAME_EVERY_S = 0.5  # keyframes are large: viewers who ask for more share those there are
+KEYFRAMES, KEYFRAMES_IN_S = 2, 1.0  # keyframes are large: viewers who ask for more share those there are,
+KEYFRAME_GAP_S = 0.1  # but one that is lost as well is followed by another soon
 RAISE = 1.15  # the bitrate is lowered at once, and raised when that much more would pass
 
 
 class SharedEncoder(Source):
     """`run` encodes until `close`. Feeds come with `add` and go with `remove`; each starts at a keyframe."""
 
-    def __init__(self, codec_name: str, most_bps: int, clock: Clock, metrics: Metrics, codecs: Executor) -> None:
+    def __init__(
+        self,
+        codec_name: str,
+        most_bps: int,
+        clock: Clock,
+        metrics: Metrics,
+        codecs: Executor,
+        make: EncoderMaker = live_encoder,
+    ) -> None:
         self.feeds: set[Feed] = set()
         self._codec = RTCRtpCodecParameters(f"video/{codec_name}", VIDEO_CLOCK_HZ)
-        self._encoder = live_encoder(self._codec, most_bps)
+        self._encoder = make(self._codec, most_bps)
         self._bps = most_bps
         self._clock = clock
         self._encodes = metrics.encodes.labels(codec_name.lower())
@@ -41,7 +52,7 @@ class SharedEncoder(Source):
         self._newest: Mailbox[StyledFrame] = Mailbox()
         self._offered_id = -1
         self._wants_keyframe = False
-        self._keyframe_ns: int | None = None
+        self._keyframes_ns: deque[int] = deque(maxlen=KEYFRAMES)
         self._last_pts = -1
 
     def __repr__(self) -> str:
@@ -92,15 +103,20 @@ class SharedEncoder(Source):
             self._encodes.inc()
             now_ns = self._clock.now_ns()
             if is_key:
-                self._wants_keyframe, self._keyframe_ns = False, now_ns
+                self._wants_keyframe = False
+                self._keyframes_ns.append(now_ns)
             frame = EncodedFrame(styled.frame_id, payloads, self._last_pts, is_key, trace.mark(Stage.ENCODE, now_ns))
             for feed in tuple(self.feeds):
                 feed.put(frame)
 
     def _takes_keyframe(self) -> bool:
-        if not self._wants_keyframe or self._keyframe_ns is None:
+        """Whether the next frame is to be one: asked for, and not too many of late."""
+        if not self._wants_keyframe or not self._keyframes_ns:
             return False  # the first frame is one anyway
-        return self._clock.now_ns() - self._keyframe_ns >= KEYFRAME_EVERY_S * NS_PER_S
+        now_ns = self._clock.now_ns()
+        if len(self._keyframes_ns) == KEYFRAMES and now_ns - self._keyframes_ns[0] < KEYFRAMES_IN_S * NS_PER_S:
+            return False
+        return now_ns - self._keyframes_ns[-1] >= KEYFRAME_GAP_S * NS_PER_S
 
     def _encode(self, rgb: Rgb, pts: int, force_keyframe: bool) -> tuple[list[bytes], bool]:
         frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")

@@ -17,7 +17,9 @@ from cmstream.core.metrics import Metrics
 from cmstream.core.params import Params
 from cmstream.core.trace import Trace
 from cmstream.session.subscription import Subscription
+from cmstream.transport.rtc.base import EncoderMaker
 from cmstream.transport.rtc.broadcast import Broadcast
+from cmstream.transport.rtc.encoders import live_encoder
 from cmstream.transport.rtc.feed import EncodedFrame, Feed
 
 MOST_BPS = 2_500_000
@@ -46,7 +48,7 @@ class Viewer:
 class Fan:
     """A broadcast that is pushed to by hand, on a clock that stands still."""
 
-    def __init__(self, spawn: asyncio.TaskGroup, codecs: ThreadPoolExecutor) -> None:
+    def __init__(self, spawn: asyncio.TaskGroup, codecs: ThreadPoolExecutor, make: EncoderMaker) -> None:
         self.clock = FakeClock()
         self.metrics = Metrics()
         self.viewers: list[Viewer] = []
@@ -56,7 +58,7 @@ class Fan:
         def run(coroutine: Coroutine[None, None, None], name: str) -> None:
             spawn.create_task(coroutine, name=name)
 
-        self.broadcast = Broadcast("cam", MOST_BPS, self.clock, self.metrics, codecs, run, self._count_end)
+        self.broadcast = Broadcast("cam", MOST_BPS, self.clock, self.metrics, codecs, run, self._count_end, make)
 
     def join(self) -> Viewer:
         drops: list[Drop] = []
@@ -95,11 +97,11 @@ class Fan:
 
 
 @asynccontextmanager
-async def fan() -> AsyncIterator[Fan]:
+async def fan(make: EncoderMaker = live_encoder) -> AsyncIterator[Fan]:
     """Everybody leaves at the end, and no encoder may still run then."""
     codecs = ThreadPoolExecutor(2)
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-        on = Fan(tasks, codecs)
+        on = Fan(tasks, codecs, make)
         try:
             yield on
         finally:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import aiortc.rtcrtpreceiver
 import pytest
-from aiortc.codecs import CODECS
+from aiortc import RTCRtpReceiver, RTCRtpSender
+from aiortc.codecs import CODECS, HEADER_EXTENSIONS
+from aiortc.rtcdtlstransport import RTCDtlsTransport
 
 from cmstream.core.errors import ConfigurationError
 from cmstream.transport.rtc import compat
+from cmstream.transport.rtc.outbound import PLAYOUT_DELAY_URI
 
 
 def test_main_and_high_profiles_are_received_and_applying_twice_adds_nothing() -> None:
@@ -38,3 +41,33 @@ def test_an_aiortc_that_changed_is_refused_by_name(monkeypatch: pytest.MonkeyPat
     monkeypatch.delattr(aiortc.rtcrtpreceiver, "JitterBuffer")
     with pytest.raises(ConfigurationError, match=r"rtcrtpreceiver\.JitterBuffer"):
         compat.apply()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "told"),
+    [
+        (RTCRtpSender, "_run_rtp", r"RTCRtpSender\._run_rtp"),
+        (RTCRtpSender, "_handle_rtcp_packet", r"RTCRtpSender\._handle_rtcp_packet"),
+        (RTCRtpSender, "send", r"RTCRtpSender\.send"),
+        (RTCRtpReceiver, "_send_rtcp_nack", r"RTCRtpReceiver\._send_rtcp_nack"),
+        (RTCDtlsTransport, "_send_rtp", r"RTCDtlsTransport\._send_rtp"),
+    ],
+)
+def test_a_method_that_takes_something_else_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, told: str
+) -> None:
+    async def changed(self: object, something_else: object) -> None:
+        """What an aiortc to come may have here."""
+
+    monkeypatch.setattr(owner, name, changed)
+    with pytest.raises(ConfigurationError, match=told):
+        compat.apply()
+
+
+def test_the_playout_delay_is_offered_once_under_a_number_of_its_own() -> None:
+    compat.apply()
+    compat.apply()
+    uris = [extension.uri for extension in HEADER_EXTENSIONS["video"]]
+    assert uris.count(PLAYOUT_DELAY_URI) == 1
+    known = {(extension.id, extension.uri) for extensions in HEADER_EXTENSIONS.values() for extension in extensions}
+    assert len({number for number, _ in known}) == len(known)

@@ -12,8 +12,9 @@ import pytest
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
+from cmstream.core.clock import FakeClock
 from cmstream.transport.rtc import decoder_thread
-from cmstream.transport.rtc.decoder_thread import MAX_WAITING, EncodedTask, is_keyframe, run_decoder
+from cmstream.transport.rtc.decoder_thread import ASK_AGAIN_MS, MAX_WAITING, EncodedTask, is_keyframe, run_decoder
 from cmstream.transport.rtc.encoders import LowLatencyH264Encoder
 from cmstream.transport.rtc.jitter_buffer import VideoFrameData
 from tests.transport.rtc.test_encoders import picture
@@ -64,14 +65,49 @@ async def test_only_the_newest_decoded_frame_waits_and_then_the_end() -> None:
     assert not desk.failed.is_set()
 
 
-async def test_frames_that_became_whole_together_are_decoded_and_only_the_newest_is_shown() -> None:
+async def test_frames_that_became_whole_together_are_all_decoded_and_handed_over_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handed: list[int] = []
+    real = decoder_thread.DecoderThread._hand_over
+
+    def note(self: Any, frame: Any) -> None:
+        handed.append(frame.opaque if frame is not None else -1)
+        real(self, frame)
+
+    monkeypatch.setattr(decoder_thread.DecoderThread, "_hand_over", note)
     first, second, third, fourth = encoded(4)
     fourth.earlier = [second, third]
     desk = Desk()
     desk.give(first, fourth)
-    frame, _ = await desk.run()
-    assert frame.opaque in (0, 3)
+    await desk.run()
+    assert handed in ([0, 1, 2, 3, -1], [0, 1, 2, -1])  # decoders may hold one frame back
     assert not desk.failed.is_set()
+
+
+async def asked_after(passing_ms: float, *frames: VideoFrameData) -> bool:
+    """Whether a keyframe was asked for, where so much passes between frames."""
+    clock = FakeClock()
+
+    class Slow(decoder_thread.DecoderThread):
+        def _decode_one(self, codec: RTCRtpCodecParameters, encoded: JitterFrame) -> None:
+            self._now_ns = clock.now_ns
+            super()._decode_one(codec, encoded)
+            clock.advance_ms(passing_ms)
+
+    desk = Desk()
+    desk.give(*frames)
+    desk.encoded.put(None)
+    await asyncio.to_thread(Slow(asyncio.get_running_loop(), desk.encoded, desk.decoded, desk.failed).run)
+    return desk.failed.is_set()
+
+
+async def test_after_a_gap_the_keyframe_is_asked_for_again_until_it_comes() -> None:
+    first, _, third, fourth, fifth = encoded(5, keyframes=(0, 3))
+    third.after_gap = True  # the receiver asks at once, by itself
+    assert not await asked_after(ASK_AGAIN_MS, first, third, fourth, fifth), "the keyframe came in time"
+    assert not await asked_after(ASK_AGAIN_MS / 4, first, third, fifth), "it may still be on its way"
+    assert await asked_after(ASK_AGAIN_MS, first, third, fifth)
 
 
 async def test_a_thread_that_falls_behind_skips_to_the_next_keyframe_and_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:

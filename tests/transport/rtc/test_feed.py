@@ -11,7 +11,7 @@ from cmstream.core.clock import FakeClock
 from cmstream.core.frame import Drop, DropReason
 from cmstream.core.trace import Stage, Trace
 from cmstream.session.subscription import Subscription
-from cmstream.transport.rtc.feed import MAX_WAITING, EncodedFrame, Feed, Source
+from cmstream.transport.rtc.feed import KEYFRAME_ON_ITS_WAY_MS, MAX_WAITING, EncodedFrame, Feed, Source
 
 
 class Desk(Source):
@@ -121,3 +121,39 @@ async def test_what_a_viewer_says_of_its_line_is_kept() -> None:
     desk.feed.target_bitrate = 700_000
     assert desk.feed.target_bitrate == 700_000
     assert desk.feed.reception.bps == 700_000
+
+
+async def test_a_viewer_that_asks_before_the_keyframe_can_have_come_is_not_heard_and_then_it_is() -> None:
+    desk = Desk()
+    await desk.start()
+    asked = desk.asked
+    desk.feed.ask_keyframe()
+    assert desk.asked == asked
+    desk.clock.advance_ms(KEYFRAME_ON_ITS_WAY_MS)
+    desk.feed.ask_keyframe()
+    assert desk.asked == asked + 1
+
+
+async def test_a_far_viewer_is_given_a_round_trip_more() -> None:
+    desk = Desk()
+    desk.feed.reported(0.0, 200.0)
+    await desk.start()
+    asked = desk.asked
+    desk.clock.advance_ms(KEYFRAME_ON_ITS_WAY_MS + 199)
+    desk.feed.ask_keyframe()
+    assert desk.asked == asked
+    desk.clock.advance_ms(1)
+    desk.feed.ask_keyframe()
+    assert desk.asked == asked + 1
+
+
+async def test_reports_of_loss_limit_what_the_viewer_is_sent() -> None:
+    desk = Desk()
+    await desk.start()
+    assert desk.feed.reception.limit_bps is None
+    for _ in range(4):
+        desk.clock.advance_ms(1000)
+        desk.feed.reception.sent(250_000, desk.clock.now_ns())
+        desk.feed.reported(0.4, 30.0)
+    assert desk.feed.reception.limit_bps is not None
+    assert desk.feed.reception.limit_bps < 2_000_000

@@ -107,6 +107,24 @@ def test_a_retransmission_in_time_loses_nothing() -> None:
     assert frame.earlier[0].first_ns == GIVE_UP_MS / 2 * NS_PER_MS
 
 
+def test_a_gap_is_waited_for_as_long_as_whoever_asks_says_and_what_follows_it_is_told() -> None:
+    clock = Clock()
+    buffer = MarkerJitterBuffer(capacity=512, is_video=True, now_ns=clock)
+    buffer.patience_ns = lambda: 200 * NS_PER_MS
+    buffer.add(packet(0, 0, last=True))
+    buffer.add(packet(2, 2, last=True))
+    clock.pass_ms(199)
+    assert buffer.add(packet(3, 3, last=True)) == (False, None)
+    clock.pass_ms(1)
+    pli, frame = buffer.add(packet(4, 4, last=True))
+    assert pli
+    assert isinstance(frame, VideoFrameData)
+    assert [one.after_gap for one in (*frame.earlier, frame)] == [True, False, False]
+    _, following = buffer.add(packet(5, 5, last=True))
+    assert isinstance(following, VideoFrameData)
+    assert not following.after_gap
+
+
 def test_a_second_gap_is_given_its_own_time() -> None:
     clock = Clock()
     buffer = MarkerJitterBuffer(capacity=512, is_video=True, now_ns=clock)

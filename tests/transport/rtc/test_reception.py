@@ -101,3 +101,28 @@ def test_what_is_usual_is_neither_spoiled_by_some_poor_viewers_nor_above_the_set
 def test_one_encode_takes_what_the_poorest_of_its_viewers_takes() -> None:
     assert shared_bps([received(None), received(1_200_000), received(900_000)], MOST_BPS) == 900_000
     assert shared_bps([received(None)], MOST_BPS) == MOST_BPS
+
+
+def test_loss_limits_beside_what_the_viewer_reckons_and_the_lower_one_holds() -> None:
+    reception = received(1_500_000)
+    for second in range(6, 10):
+        sent(reception, MOST_BPS, second)
+        reception.reported(0.5, 40.0, at(second))
+    by_loss = reception.loss.limit_bps
+    assert by_loss is not None
+    assert by_loss < 1_500_000
+    assert reception.limit_bps == by_loss
+    assert shared_bps([reception, received(None)], MOST_BPS) == by_loss
+    reception.estimated(200_000, at(10))
+    assert reception.limit_bps == 200_000
+
+
+def test_a_viewer_whose_line_loses_much_goes_over_to_the_reduced_quality() -> None:
+    reception = received(None)
+    qualities = []
+    for second in range(1, 40):
+        sent(reception, MOST_BPS, second)
+        reception.reported(0.5, 40.0, at(second))
+        qualities.append(reception.judge(MOST_BPS, at(second)))
+    assert qualities[0] is Quality.FULL
+    assert qualities[-1] is Quality.REDUCED

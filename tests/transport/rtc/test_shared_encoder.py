@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from aiortc.mediastreams import MediaStreamError
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+
 from cmstream.core.frame import DropReason
+from cmstream.transport.rtc.fake_encoder import FakeEncoder
 from cmstream.transport.rtc.shared_encoder import SharedEncoder
 from tests.transport.rtc.fanning import MOST_BPS, Fan, Viewer, fan
 
@@ -59,10 +64,35 @@ async def test_a_keyframe_asked_for_too_soon_comes_when_it_is_due() -> None:
     async with fan() as on:
         viewer = on.join()
         encoder = await encoder_of(on, viewer)
-        encoder.ask_keyframe()
-        keys = []
-        for _ in range(20):
+        keys = [False]
+        for _ in range(70):
+            encoder.ask_keyframe()
             on.push()
             keys.append((await viewer.take()).is_keyframe)
-        assert keys.index(True) in (14, 15)  # half a second at 30 fps
-        assert sum(keys) == 1
+        at = [index for index, key in enumerate(keys) if key]
+        assert at[0] in (3, 4), "a tenth of a second at 30 fps: the first one may be lost too"
+        assert at[1] in (30, 31), "at most two in a second"
+        assert at[2] - at[1] in (3, 4)
+        assert at[3] - at[1] in (30, 31)
+
+
+async def test_an_encoder_of_another_kind_is_told_of_bitrates_and_keyframes_and_its_fault_ends_its_viewers() -> None:
+    made: list[FakeEncoder] = []
+
+    def make(codec: RTCRtpCodecParameters, most_bps: int) -> FakeEncoder:
+        made.append(FakeEncoder(most_bps, fails_at=9))
+        return made[-1]
+
+    async with fan(make) as on:
+        viewer = on.join()
+        encoder = await encoder_of(on, viewer)
+        encoder.aim(500_000)
+        assert made[0].target_bitrate == 500_000
+        encoder.ask_keyframe()
+        for _ in range(8):
+            on.push()
+            await viewer.take()
+        assert made[0].forced == [4]
+        on.push()
+        with pytest.raises(MediaStreamError):
+            await viewer.take()
