@@ -17,8 +17,11 @@ from cmstream.core.clock import NS_PER_MS, NS_PER_S, MonotonicClock
 MOST_MISSING = 512  # as many as the jitter buffer holds; a jump beyond is another stream, not a loss
 MOST_ASKED = 128  # packets in one request
 ASKS = 8  # requests for one packet
-OVERTAKEN_MS = 20  # longer than this a packet that may only have been overtaken is not waited for
-FORGETTING = 1 / 256  # of the wait for overtaken packets, with each packet that comes in order
+LEAST_WAIT_MS = 4.0  # for a packet that may only have been overtaken,
+MOST_WAIT_MS = 20.0  # which is not waited for any longer
+WAIT_MORE = 1.2  # than the latest that came by itself: else nobody would learn how late they may come
+FORGETTING = 1 / 256  # of that, with each packet that comes in order
+ANSWERED_FOR_MS = 250.0  # a packet that comes again after so long does not tell that it had not been lost
 ANSWER_MS = 40.0  # until one has been measured
 SHORTEST_MS, LONGEST_MS = 15.0, 150.0  # between two requests
 SMOOTHING = 1 / 8
@@ -42,6 +45,7 @@ class Nacks:
         self._missing: dict[int, _Missing] = {}
         self._overtaken_ms = 0.0
         self._answer_ms = ANSWER_MS
+        self._answered: dict[int, tuple[_Missing, int]] = {}  # with when they came, in that order
         self._changed = asyncio.Event()
         self.ssrc = 0
 
@@ -56,7 +60,7 @@ class Nacks:
     @property
     def patience_ns(self) -> int:
         """How long a gap is worth waiting for: a lost request or a lost answer can be made up for."""
-        wanted_ms = self._overtaken_ms + 2.5 * self._answer_ms
+        wanted_ms = self._wait_ms + 2.5 * self._answer_ms
         return round(min(max(wanted_ms, PATIENCE_MS), MOST_PATIENCE_MS) * NS_PER_MS)
 
     def add(self, packet: RtpPacket) -> bool:
@@ -65,6 +69,7 @@ class Nacks:
         if self._newest is None or packet.ssrc != self.ssrc:
             self._newest, self.ssrc = number, packet.ssrc
             self._missing.clear()
+            self._answered.clear()
             return False
         ahead = (number - self._newest) & 0xFFFF
         if 0 < ahead < 0x8000:
@@ -110,25 +115,49 @@ class Nacks:
             self._missing.clear()
         elif ahead > 1:
             now_ns = self._now_ns()
-            due_ns = now_ns + round(self._overtaken_ms * NS_PER_MS)
+            due_ns = now_ns + round(self._wait_ms * NS_PER_MS)
             for step in range(1, ahead):
                 self._missing[(self._newest + step) & 0xFFFF] = _Missing(now_ns, due_ns)
             while len(self._missing) > MOST_MISSING:
                 del self._missing[next(iter(self._missing))]
             self._changed.set()
+        self._settle(self._now_ns())
         self._overtaken_ms *= 1 - FORGETTING
         self._newest = (self._newest + ahead) & 0xFFFF
 
+    @property
+    def _wait_ms(self) -> float:
+        return min(max(LEAST_WAIT_MS, WAIT_MORE * self._overtaken_ms), MOST_WAIT_MS)
+
     def _came(self, number: int) -> None:
+        now_ns = self._now_ns()
         missing = self._missing.pop(number, None)
         if missing is None:
-            return
-        now_ns = self._now_ns()
-        if missing.asked_ns is None:
-            self._overtaken_ms = min(max(self._overtaken_ms, (now_ns - missing.since_ns) / NS_PER_MS), OVERTAKEN_MS)
+            self._came_again(number, now_ns)
+        elif missing.asked_ns is None:
+            self._overtaken_ms = max(self._overtaken_ms, (now_ns - missing.since_ns) / NS_PER_MS)
         else:
-            took_ms = min((now_ns - missing.asked_ns) / NS_PER_MS, MOST_PATIENCE_MS)
-            self._answer_ms += SMOOTHING * (took_ms - self._answer_ms)
+            self._answered[number] = (missing, now_ns)
+
+    def _came_again(self, number: int, now_ns: int) -> None:
+        """The answer to a request for what was not lost: now it is known how late that came, and how long answers take."""
+        missing, came_ns = self._answered.pop(number, (None, 0))
+        if missing is not None and missing.asked_ns is not None:
+            self._overtaken_ms = max(self._overtaken_ms, (came_ns - missing.since_ns) / NS_PER_MS)
+            self._took((now_ns - missing.asked_ns) / NS_PER_MS)
+
+    def _settle(self, now_ns: int) -> None:
+        """What was asked for, came and did not come again was the answer."""
+        while self._answered:
+            number, (missing, came_ns) = next(iter(self._answered.items()))
+            if now_ns - came_ns < ANSWERED_FOR_MS * NS_PER_MS and len(self._answered) <= MOST_MISSING:
+                return
+            del self._answered[number]
+            if missing.asked_ns is not None:
+                self._took((came_ns - missing.asked_ns) / NS_PER_MS)
+
+    def _took(self, answer_ms: float) -> None:
+        self._answer_ms += SMOOTHING * (min(answer_ms, MOST_PATIENCE_MS) - self._answer_ms)
 
     def _interval_ns(self) -> int:
         return round(min(max(self._answer_ms, SHORTEST_MS), LONGEST_MS) * NS_PER_MS)

@@ -10,7 +10,21 @@ from aiortc.rtcrtpreceiver import NackGenerator as StockNacks
 from aiortc.rtp import RTCP_RTPFB_NACK, RtcpPacket, RtcpRtpfbPacket, RtpPacket
 
 from cmstream.core.clock import NS_PER_MS, FakeClock
-from cmstream.transport.rtc.nacks import ANSWER_MS, ASKS, MOST_ASKED, MOST_MISSING, PATIENCE_MS, Nacks
+from cmstream.transport.rtc.nacks import (
+    ANSWER_MS,
+    ASKS,
+    LEAST_WAIT_MS,
+    MOST_ASKED,
+    MOST_MISSING,
+    MOST_PATIENCE_MS,
+    MOST_WAIT_MS,
+    PATIENCE_MS,
+    SHORTEST_MS,
+    WAIT_MORE,
+    Nacks,
+)
+
+WAIT = LEAST_WAIT_MS
 
 
 def packet(number: int, ssrc: int = 1) -> RtpPacket:
@@ -47,12 +61,12 @@ def test_stock_aiortc_still_asks_once_only() -> None:
 
 
 @pytest.mark.parametrize("start", [0, 65_534])
-def test_a_missing_packet_is_asked_for_at_once_and_again_until_nobody_waits_for_it(start: int) -> None:
+def test_a_missing_packet_is_asked_for_soon_and_again_until_nobody_waits_for_it(start: int) -> None:
     line = Line()
     line.came(start, start + 2)
     asked = line.asked_in(200)
     missing = (start + 1) & 0xFFFF
-    assert [when for when, _ in asked] == [0, ANSWER_MS, 2 * ANSWER_MS]
+    assert [when for when, _ in asked] == [WAIT, WAIT + ANSWER_MS, WAIT + 2 * ANSWER_MS]
     assert {number for _, numbers in asked for number in numbers} == {missing}
     assert line.nacks.missing == set()
 
@@ -60,52 +74,79 @@ def test_a_missing_packet_is_asked_for_at_once_and_again_until_nobody_waits_for_
 def test_what_comes_is_not_asked_for_again() -> None:
     line = Line()
     line.came(0, 4)
-    assert line.asked_in(1) == [(0, [1, 2, 3])]
+    assert line.asked_in(WAIT + 1) == [(WAIT, [1, 2, 3])]
     line.came(2)
-    assert line.asked_in(ANSWER_MS + 1)[-1][1] == [1, 3]
+    assert line.asked_in(ANSWER_MS) == [(ANSWER_MS - 1, [1, 3])]
 
 
-def test_where_packets_overtake_each_other_a_request_waits_that_long_and_longer_lines_are_given_longer() -> None:
+def test_where_packets_overtake_each_other_a_request_waits_a_little_longer_than_they_did() -> None:
+    line = Line()
+    for number in range(2, 20, 2):
+        line.came(number, number + 2)  # the one between is overtaken
+        line.clock.advance_ms(LEAST_WAIT_MS - 1)
+        line.came(number + 1)
+    line.came(40)
+    (when, _), *_ = line.asked_in(30)
+    assert when == pytest.approx(WAIT_MORE * (LEAST_WAIT_MS - 1), abs=1.1)
+
+
+def test_an_answer_that_was_not_needed_tells_how_late_packets_come_and_how_long_answers_take() -> None:
     line = Line()
     line.came(0, 2)
-    line.clock.advance_ms(10)
-    line.came(1)
-    assert line.nacks.patience_ns == (10 + 2.5 * ANSWER_MS) * NS_PER_MS
+    assert line.asked_in(10) == [(WAIT, [1])]
+    line.came(1)  # it was only late,
+    line.clock.advance_ms(50)
+    line.came(1)  # and this is the answer
     line.came(4)
-    assert line.asked_in(30) == [(10, [3])]
+    assert line.asked_in(30) == [(WAIT_MORE * 10, [3])]
+    assert "answers take 42 ms" in repr(line.nacks)  # an eighth nearer to 56
+
+
+def test_that_wait_has_an_end_however_late_packets_come() -> None:
+    line = Line()
+    line.came(0, 2)
+    line.asked_in(60)
+    line.came(1)
+    line.came(1)
+    line.came(4)
+    assert line.asked_in(60)[0] == (MOST_WAIT_MS, [3])
 
 
 def test_a_line_in_order_is_forgiven_an_overtaken_packet() -> None:
     line = Line()
     line.came(0, 2)
-    line.clock.advance_ms(10)
+    line.clock.advance_ms(3)
     line.came(1)
     line.came(*range(3, 2000), 2001)
-    assert line.asked_in(2) == [(1, [2000])]
+    assert line.asked_in(WAIT + 1) == [(WAIT, [2000])]
 
 
-def test_requests_are_as_far_apart_as_answers_take() -> None:
-    line = Line()
-    line.came(0)
-    for number in range(2, 80, 2):
+def answered_after(ms: float, count: int = 40) -> Line:
+    """A line on which so many packets were lost, and sent again so long after they were asked for."""
+    line, number = Line(), 0
+    line.came(number)
+    for _ in range(count):
+        number += 2
         line.came(number)
-        line.nacks.due()
-        line.clock.advance_ms(100)
+        line.clock.advance_ms(WAIT)
+        assert line.nacks.due() == [number - 1]
+        line.clock.advance_ms(ms)
         line.came(number - 1)
-    line.came(100)
+    line.clock.advance_ms(1000)
+    line.came(number + 1)
+    return line
+
+
+def test_requests_are_as_far_apart_as_answers_take_and_patience_grows_with_them() -> None:
+    line = answered_after(100)
+    line.came(200)
     first, second = [when for when, _ in line.asked_in(150)][:2]
-    assert 90 <= second - first <= 110
-    assert line.nacks.patience_ns > 200 * NS_PER_MS
+    assert second - first == pytest.approx(100, abs=3)
+    assert 240 * NS_PER_MS < line.nacks.patience_ns <= MOST_PATIENCE_MS * NS_PER_MS
 
 
 def test_patience_is_never_less_than_a_near_line_needs() -> None:
-    line = Line()
-    line.came(0)
-    for number in range(2, 80, 2):
-        line.came(number)
-        line.nacks.due()
-        line.came(number - 1)
-    assert line.nacks.patience_ns == PATIENCE_MS * NS_PER_MS
+    assert answered_after(1).nacks.patience_ns == PATIENCE_MS * NS_PER_MS
 
 
 def test_another_sender_starts_over() -> None:
@@ -114,7 +155,7 @@ def test_another_sender_starts_over() -> None:
     line.came(900, ssrc=2)
     assert line.asked_in(50) == []
     line.came(902, ssrc=2)
-    assert line.asked_in(1) == [(0, [901])]
+    assert line.asked_in(WAIT + 1) == [(WAIT, [901])]
     assert line.nacks.ssrc == 2
 
 
@@ -136,14 +177,11 @@ def test_however_much_is_lost_requests_and_memory_are_bounded() -> None:
 
 
 def test_a_packet_is_asked_for_so_often_at_most() -> None:
-    line = Line()
-    line.came(0)
-    for number in range(2, 200, 2):  # answers come at once: requests could follow each other quickly
-        line.came(number)
-        line.nacks.due()
-        line.came(number - 1)
-    line.came(1000 // 2 + 2)
-    assert 1 < len(line.asked_in(500)) <= ASKS
+    line = answered_after(1)
+    line.nacks._answer_ms = SHORTEST_MS / 2  # requests may follow each other as fast as ever
+    line.came(100, 102)
+    asked = [numbers for _, numbers in line.asked_in(500) if 101 in numbers]
+    assert 4 < len(asked) <= ASKS
 
 
 async def test_the_timer_asks_without_another_packet_coming() -> None:
