@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from prometheus_client import Counter, Histogram
+
 from cmstream.core.clock import NS_PER_MS, Clock
 from cmstream.core.frame import Drop, DropReason
 from cmstream.core.metrics import Metrics
@@ -39,6 +41,8 @@ class StreamStats:
         self._repeated = 0
         self._delivered = 0
         self._dropped = dict.fromkeys(DropReason, 0)
+        self._by_transport: dict[str, tuple[Counter, Histogram]] = {}
+        self._by_stage: dict[Stage, Histogram] = {}
 
     def received(self, transport: str) -> None:
         """A source frame was accepted."""
@@ -75,11 +79,26 @@ class StreamStats:
         self._slow.judge(frame_id, transport, age_ms, budget_ms, stages_ms)
         self._age_ms.add(age_ms)
         self._age_tail_ms.add(age_ms)
-        self._metrics.frames_delivered.labels(transport).inc()
-        self._metrics.age_seconds.labels(transport).observe(age_ms / MS_PER_S)
+        counted, aged = self._of_transport(transport)
+        counted.inc()
+        aged.observe(age_ms / MS_PER_S)
         for stage, took_ms in stages_ms.items():
             self._stages_ms[stage].add(took_ms)
-            self._metrics.stage_seconds.labels(stage).observe(took_ms / MS_PER_S)
+            self._of_stage(stage).observe(took_ms / MS_PER_S)
+
+    def _of_transport(self, transport: str) -> tuple[Counter, Histogram]:
+        """Looked up once: this runs for every frame of every viewer, and Prometheus takes its time to find a label."""
+        found = self._by_transport.get(transport)
+        if found is None:
+            found = self._metrics.frames_delivered.labels(transport), self._metrics.age_seconds.labels(transport)
+            self._by_transport[transport] = found
+        return found
+
+    def _of_stage(self, stage: Stage) -> Histogram:
+        found = self._by_stage.get(stage)
+        if found is None:
+            found = self._by_stage[stage] = self._metrics.stage_seconds.labels(stage)
+        return found
 
     @property
     def fps_in(self) -> float:

@@ -13,13 +13,14 @@ from types import TracebackType
 
 from aiortc.mediastreams import MediaStreamError
 
-from cmstream.core.clock import NS_PER_MS, Clock
+from cmstream.core.clock import NS_PER_MS, NS_PER_S, Clock
 from cmstream.core.frame import Drop, DropReason, StyledFrame
 from cmstream.core.trace import Stage, Trace
 from cmstream.session.subscription import Subscription
 from cmstream.transport.rtc.reception import Reception
 
 KEYFRAME_ON_ITS_WAY_MS = 100  # and a round trip: a viewer asks again before a keyframe can have come
+TELL_EVERY_S = 0.5  # a quality also changes with time alone
 MAX_WAITING = 4  # encoded frames; a sender hands a frame to the socket before the next one is made
 
 
@@ -72,6 +73,8 @@ class Feed:
         self._began = False
         self._sending: EncodedFrame | None = None
         self._rtt_ms = 0.0
+        self._told_bps: int | None = None
+        self._told_ns = 0
         self._keyframe_due_ns = 0  # when the viewer has the keyframe that was sent last
         self._closed = False
         subscription.on_frame = lambda styled: self.source.offer(styled)
@@ -94,13 +97,13 @@ class Feed:
     @target_bitrate.setter
     def target_bitrate(self, bps: int) -> None:
         self.reception.estimated(bps, self._clock.now_ns())
-        self._told(self)
+        self._tell()
 
     def reported(self, loss: float, rtt_ms: float | None) -> None:
         """The viewer's receiver report: `loss` of the packets since the last one (0 to 1)."""
         self._rtt_ms = rtt_ms if rtt_ms is not None else self._rtt_ms
         self.reception.reported(loss, rtt_ms, self._clock.now_ns())
-        self._told(self)
+        self._tell()
 
     def ask_keyframe(self) -> None:
         """The viewer sent a PLI or FIR. One that cannot know of the keyframe on its way is not counted."""
@@ -166,6 +169,13 @@ class Feed:
             self._ready.set()
             self._subscription.on_frame = None
             self._leave(self)
+
+    def _tell(self) -> None:
+        """Viewers report several times a second, mostly the same: everybody's share is worked out when there is a reason."""
+        limit_bps, now_ns = self.reception.limit_bps, self._clock.now_ns()
+        if limit_bps != self._told_bps or now_ns - self._told_ns >= TELL_EVERY_S * NS_PER_S:
+            self._told_bps, self._told_ns = limit_bps, now_ns
+            self._told(self)
 
     def _give_up(self, newest: EncodedFrame) -> None:
         """The sender stalled: what waits is old. All of it goes, and the viewer goes on at a keyframe."""

@@ -58,7 +58,7 @@ class Peers:
         self._metrics = metrics
         self._clock = clock
         self._codecs = codecs
-        self._hosts = compat.LOOPBACK if loopback_only else None
+        self._hosts: tuple[str, ...] | None = compat.LOOPBACK if loopback_only else None
         self._gathering = Gathering(settings.udp_port_range, settings.advertised_addresses)
         self._broadcasts = Broadcasts(1000 * settings.bitrate_kbps, clock, metrics, codecs, self._spawn, self._encoder)
         self._h264_openers: list[Opener] = []

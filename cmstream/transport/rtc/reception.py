@@ -53,7 +53,10 @@ class Reception:
     @property
     def limit_bps(self) -> int | None:
         """What the line bears."""
-        return min((bps for bps in (self.bps, self.loss.limit_bps) if bps is not None), default=None)
+        by_loss = self.loss.limit_bps
+        if self.bps is None or by_loss is None:
+            return self.bps if by_loss is None else by_loss
+        return min(self.bps, by_loss)
 
     def reported(self, loss: float, rtt_ms: float | None, now_ns: int) -> None:
         """The viewer's report: `loss` of the packets since the last one (0 to 1)."""
@@ -95,12 +98,12 @@ class Reception:
         return self.quality
 
     def _poor(self, usual_bps: int | None, now_ns: int) -> bool:
-        return self._loses(now_ns) or (
-            self.limit_bps is not None and usual_bps is not None and self.limit_bps < POOR * usual_bps
-        )
+        limit_bps = self.limit_bps
+        return self._loses(now_ns) or (limit_bps is not None and usual_bps is not None and limit_bps < POOR * usual_bps)
 
     def _recovered(self, usual_bps: int | None, now_ns: int) -> bool:
-        fast = self.limit_bps is None or usual_bps is None or self.limit_bps > RECOVERED * usual_bps
+        limit_bps = self.limit_bps
+        fast = limit_bps is None or usual_bps is None or limit_bps > RECOVERED * usual_bps
         return fast and not self._loses(now_ns)
 
     def _loses(self, now_ns: int) -> bool:
@@ -120,4 +123,5 @@ def shared_bps(receptions: Iterable[Reception], most_bps: int) -> int:
 
 
 def _limit_bps(reception: Reception, most_bps: int) -> int:
-    return most_bps if reception.limit_bps is None else min(reception.limit_bps, most_bps)
+    limit_bps = reception.limit_bps
+    return most_bps if limit_bps is None else min(limit_bps, most_bps)

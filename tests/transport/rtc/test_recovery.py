@@ -73,6 +73,10 @@ class Play:
         for part in range(self.parts):
             self._send(self.parts * frame + part)
 
+    def _send_all(self, numbers: list[int]) -> None:
+        for number in numbers:
+            self._send(number)
+
     def _send(self, number: int) -> None:
         self.sent += 1
         self._carry(lambda: self._came(number))
@@ -102,7 +106,7 @@ class Play:
             self.asked += 1
             newest = (self.clock.now_ns() // round(FRAME_MS * NS_PER_MS) + 1) * self.parts
             full = [number + (newest - number) // 0x10000 * 0x10000 for number in numbers]
-            self._carry(lambda: [self._send(number) for number in full] and None)
+            self._carry(lambda: self._send_all(full))
             self._plan()
 
 
