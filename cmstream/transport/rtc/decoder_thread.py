@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 10  # encoded frames: a third of a second
 MAX_PENDING_AUDIO = 50  # decoded audio frames: a second
 KEYFRAME_WAIT_S = 2.0  # a sender that never makes another keyframe is decoded again after that, as it comes
+CATCH_UP_S = 0.01  # between frames that became whole at the same moment: an engine of that speed then misses none
 ASK_AGAIN_MS = 150  # for a keyframe, after a gap: the request or the keyframe may be lost as well
 
 EncodedTask = tuple[RTCRtpCodecParameters, JitterFrame]
@@ -49,6 +50,7 @@ class DecoderThread:
         self._codec_name = ""
         self._decoder: Decoder | None = None
         self._skipping_since_ns: int | None = None
+        self._pause = threading.Event()  # never set
         self._asked_ns: int | None = None  # for the keyframe that is wanted; None while none is
 
     def run(self) -> None:
@@ -77,10 +79,15 @@ class DecoderThread:
         return True
 
     def _decode(self, codec: RTCRtpCodecParameters, encoded: JitterFrame) -> None:
-        """Decode and hand over, frames that became whole at the same moment as well: whoever is slower takes the newest."""
+        """Decode and hand over. Frames that became whole at the same moment follow each other three times as fast as video.
+
+        Whoever is slower than that takes the newest; all at once, and nobody could take any but the newest.
+        """
         if isinstance(encoded, VideoFrameData):
             for before in encoded.earlier:
                 self._decode_one(codec, before)
+                if self._encoded.empty():
+                    self._pause.wait(CATCH_UP_S)
         self._decode_one(codec, encoded)
 
     def _decode_one(self, codec: RTCRtpCodecParameters, encoded: JitterFrame) -> None:

@@ -10,6 +10,7 @@ from aiortc.rtp import RtpPacket
 from cmstream.core.clock import NS_PER_MS, MonotonicClock
 
 GIVE_UP_MS = 80
+MOST_PASSED_MS = 50  # between two packets: where more did, this process stood still, and what it waits for may have come
 
 
 class VideoFrameData(JitterFrame):
@@ -49,7 +50,8 @@ class MarkerJitterBuffer(JitterBuffer):
         self._now_ns = now_ns or MonotonicClock().now_ns
         self._newest: int | None = None
         self._ssrc: int | None = None
-        self._blocked_since_ns: int | None = None
+        self._last_ns: int | None = None
+        self._waited_ns: int | None = None  # for the gap in front; None while there is none
         self._gave_up = False
         self.patience_ns: Callable[[], int] = lambda: GIVE_UP_MS * NS_PER_MS
 
@@ -59,10 +61,12 @@ class MarkerJitterBuffer(JitterBuffer):
             return super().add(packet)
         now_ns = self._now_ns()
         packet._arrived_ns = now_ns  # type: ignore[attr-defined]  # rides along, as aiortc's own _data does
+        passed_ns = min(now_ns - self._last_ns, MOST_PASSED_MS * NS_PER_MS) if self._last_ns is not None else 0
+        self._last_ns = now_ns
         pli, frame = self._store(packet)
-        if self._overdue(now_ns, emitted=frame is not None):
+        if self._overdue(passed_ns, emitted=frame is not None):
             self._skip_gap()
-            self._blocked_since_ns = now_ns if self._gap() else None
+            self._waited_ns = 0 if self._gap() else None
             pli, frame = True, self._remove_frame(packet.sequence_number)
         self._gave_up |= pli
         if isinstance(frame, VideoFrameData):
@@ -98,16 +102,15 @@ class MarkerJitterBuffer(JitterBuffer):
 
     def _clear(self) -> None:
         self._packets = [None] * self._capacity
-        self._origin = self._newest = self._blocked_since_ns = None
+        self._origin = self._newest = self._waited_ns = None
 
-    def _overdue(self, now_ns: int, *, emitted: bool) -> bool:
+    def _overdue(self, passed_ns: int, *, emitted: bool) -> bool:
         """Whether the gap in front has been waited for long enough; the wait begins anew at each frame emitted."""
         if not self._gap():
-            self._blocked_since_ns = None
+            self._waited_ns = None
             return False
-        if emitted or self._blocked_since_ns is None:
-            self._blocked_since_ns = now_ns
-        return now_ns - self._blocked_since_ns >= self.patience_ns()
+        self._waited_ns = 0 if emitted or self._waited_ns is None else self._waited_ns + passed_ns
+        return self._waited_ns >= self.patience_ns()
 
     def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
         if not self._video:

@@ -163,4 +163,5 @@ class Nacks:
         return round(min(max(self._answer_ms, SHORTEST_MS), LONGEST_MS) * NS_PER_MS)
 
     def _hopeless(self, missing: _Missing, now_ns: int) -> bool:
-        return missing.asks >= ASKS or now_ns - missing.since_ns > self.patience_ns
+        """Where this process stood still, time alone says nothing of what is on its way."""
+        return missing.asks >= ASKS or (missing.asks >= 2 and now_ns - missing.since_ns > self.patience_ns)

@@ -28,6 +28,7 @@ class Play:
     parts: int = 4
     seconds: int = 60
     seed: int = 1
+    stall_ms: float = 0.0  # the receiver stands still for so long, twice a second: what comes meanwhile waits in its socket
     sent: int = 0
     asked: int = 0
     plis: int = 0
@@ -79,7 +80,11 @@ class Play:
 
     def _send(self, number: int) -> None:
         self.sent += 1
-        self._carry(lambda: self._came(number))
+        self._carry(lambda: self._wait(lambda: self._came(number)))
+
+    def _wait(self, happen: Callable[[], None]) -> None:
+        into_ms = self.clock.now_ns() / NS_PER_MS % 500
+        self._at(self.clock.now_ns() + round(max(0.0, self.stall_ms - into_ms) * NS_PER_MS), happen)
 
     def _came(self, number: int) -> None:
         frame, part = divmod(number, self.parts)
@@ -98,7 +103,7 @@ class Play:
     def _plan(self) -> None:
         due_ns = self.nacks.next_due_ns()
         if due_ns is not None:
-            self._at(due_ns, self._ask)
+            self._at(due_ns, lambda: self._wait(self._ask))
 
     def _ask(self) -> None:
         numbers = self.nacks.due()
@@ -139,3 +144,11 @@ def test_where_packets_keep_their_order_a_lost_one_is_back_after_a_round_trip() 
     assert lags_ms[len(lags_ms) // 2] <= 11
     assert lags_ms[len(lags_ms) * 99 // 100] <= 10 + FRAME_MS + 4 + 20 + 1, "noticed with the next frame, asked for, sent again"
     assert play.plis == 0
+
+
+@pytest.mark.parametrize("stall_ms", [100, 200])
+def test_a_receiver_that_stands_still_does_not_take_what_waits_in_its_socket_for_lost(stall_ms: float) -> None:
+    play = Play(0.03, stall_ms=stall_ms).run()
+    assert play.plis <= 12
+    assert play.fps >= 29.4
+    assert play.freeze_ms <= stall_ms + 300
