@@ -25,7 +25,8 @@ ANSWERED_FOR_MS = 250.0  # a packet that comes again after so long does not tell
 ANSWER_MS = 40.0  # until one has been measured
 SHORTEST_MS, LONGEST_MS = 15.0, 150.0  # between two requests
 SMOOTHING = 1 / 8
-PATIENCE_MS, MOST_PATIENCE_MS = 80.0, 250.0  # for a gap: two answers, within these
+PATIENCE_ANSWERS = 3.5  # for a gap: a lost request, or a lost answer, is made up for
+PATIENCE_MS, MOST_PATIENCE_MS = 80.0, 250.0  # and never less nor more
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class Nacks:
     @property
     def patience_ns(self) -> int:
         """How long a gap is worth waiting for: a lost request or a lost answer can be made up for."""
-        wanted_ms = self._wait_ms + 2.5 * self._answer_ms
+        wanted_ms = self._wait_ms + PATIENCE_ANSWERS * self._answer_ms
         return round(min(max(wanted_ms, PATIENCE_MS), MOST_PATIENCE_MS) * NS_PER_MS)
 
     def add(self, packet: RtpPacket) -> bool:
