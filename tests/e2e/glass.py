@@ -67,7 +67,7 @@ def served(variant: Variant, side_px: int) -> Iterator[str]:
 def measured(variant: Variant, side_px: int, seconds: float) -> tuple[float, float]:
     """(p50, p95) in ms."""
     with served(variant, side_px) as address:
-        seen = drive("glass.mjs", address, str(seconds), variant.buffer, timeout_s=seconds + 60)
+        seen = drive("glass.mjs", address, str(seconds), variant.buffer, timeout_s=seconds + 200)
     return seen["p50_ms"], seen["p95_ms"]
 
 

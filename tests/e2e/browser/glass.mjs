@@ -13,6 +13,7 @@ function leaveTheBuffer() {
 }
 
 await report(async (page) => {
+  page.setDefaultTimeout(60_000);
   if (buffer === "browser") await page.addInitScript(leaveTheBuffer);
   await page.goto(`${base}/?view=side`);
   await page.waitForSelector("[data-parameter=strength]");
