@@ -108,6 +108,28 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
             yield fail(subject, f"{host}:{port}: {problem}", f"stop what uses it, or choose another with {option}")
 
 
+def check_media(settings: Settings) -> Iterator[Finding]:
+    """Where WebRTC's media may listen."""
+    from cmstream.transport.rtc.interfaces import hosts_on
+
+    try:
+        hosts = hosts_on(settings.rtc.interfaces)
+    except ConfigurationError as error:
+        fault, _, mend = str(error).partition("; ")
+        yield fail("media", fault, f"name another, {mend}")
+        return
+    ports = settings.rtc.udp_port_range
+    count = ports[1] - ports[0] + 1 if ports is not None else None
+    where = (
+        f"UDP {'any free port' if ports is None else f'ports {settings.rtc.udp_ports}'} of {', '.join(hosts) or 'this machine'}"
+    )
+    if count is not None and count < settings.rtc.max_peers:
+        mend = "widen rtc.udp_ports, or lower rtc.max_peers"
+        yield warn("media", f"{where}: {count} for up to {settings.rtc.max_peers} sessions, each of which takes one", mend)
+    else:
+        yield ok("media", where)
+
+
 def port_problem(host: str, port: int) -> str | None:
     """Why nothing can listen on `host`:`port`; None when something can."""
     try:

@@ -45,6 +45,7 @@ def _findings(config: Config) -> Iterator[Finding]:
         settings = Settings()
     yield from checks.check_token(settings)
     yield from checks.check_ports(settings)
+    yield from checks.check_media(settings)
     yield from checks.check_torch(settings)
     yield from checks.check_codecs(settings)
     yield from checks.check_model(settings)

@@ -61,6 +61,19 @@ def test_a_codec_that_does_not_exist_is_a_problem_not_a_crash() -> None:
     assert checks.codec_problem("libx264", "vp8"), "what one codec wrote, another must not be able to read"
 
 
+def test_media_is_told_where_it_may_listen_and_what_is_too_narrow() -> None:
+    assert by_subject(checks.check_media(Settings()))["media"].detail == "UDP any free port of this machine"
+    narrow = RtcSettings(interfaces=("lo",), udp_ports="50000-50001")
+    found = by_subject(checks.check_media(Settings(rtc=narrow)))["media"]
+    assert found.verdict is Verdict.WARN
+    assert "UDP ports 50000-50001 of 127.0.0.1" in found.detail
+    assert "2 for up to 64 sessions" in found.detail
+    found = by_subject(checks.check_media(Settings(rtc=RtcSettings(interfaces=("wlan9",)))))["media"]
+    assert found.verdict is Verdict.FAIL
+    assert "'wlan9' has no address here" in found.detail
+    assert "lo (127.0.0.1" in found.mend
+
+
 def test_a_port_in_use_fails_and_names_the_option(taken_port: int) -> None:
     found = by_subject(checks.check_ports(Settings(http=HttpSettings(port=taken_port))))
     assert found["http"].verdict is Verdict.FAIL

@@ -21,10 +21,11 @@ LEAST_SHARE = 0.9  # of the source's frames
 def check(results: Sequence[LossResult]) -> None:
     sys.stdout.write("\n" + table(results) + "\n")
     for result in results:
-        assert result.cmstream.freeze_ms <= MOST_FREEZE_MS
-        assert result.cmstream.fps >= LEAST_SHARE * result.cmstream.sent_fps
-        assert result.cmstream.fps > result.stock.fps
-        assert result.cmstream.freeze_ms < result.stock.freeze_ms
+        ours, stock = result.cmstream, result.stock
+        assert ours.freeze_ms <= MOST_FREEZE_MS
+        assert ours.fps >= LEAST_SHARE * ours.sent_fps
+        assert ours.glass_ms is not None
+        assert stock.glass_ms is None or ours.glass_ms.p50 < stock.glass_ms.p50
 
 
 @pytest.mark.e2e
@@ -35,6 +36,7 @@ async def test_no_freeze_and_the_source_s_frame_rate_at_every_rate_of_loss() -> 
 
 @pytest.mark.soak
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("shuffles", [True, False], ids=["packets overtake each other", "packets keep their order"])
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
-async def test_a_minute_of_it(codec: str) -> None:
-    check(await measure_loss(RATES, 60, jitter_ms=JITTER_MS, codec=codec))
+async def test_a_minute_of_it(codec: str, shuffles: bool) -> None:
+    check(await measure_loss(RATES, 60, jitter_ms=JITTER_MS, codec=codec, shuffles=shuffles))

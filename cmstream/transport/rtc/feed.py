@@ -20,6 +20,7 @@ from cmstream.session.subscription import Subscription
 from cmstream.transport.rtc.reception import Reception
 
 KEYFRAME_ON_ITS_WAY_MS = 100  # and a round trip: a viewer asks again before a keyframe can have come
+MOST_RTT_MS = 5_000.0  # what a viewer reports may be anything
 TELL_EVERY_S = 0.5  # a quality also changes with time alone
 MAX_WAITING = 4  # encoded frames; a sender hands a frame to the socket before the next one is made
 
@@ -101,7 +102,8 @@ class Feed:
 
     def reported(self, loss: float, rtt_ms: float | None) -> None:
         """The viewer's receiver report: `loss` of the packets since the last one (0 to 1)."""
-        self._rtt_ms = rtt_ms if rtt_ms is not None else self._rtt_ms
+        if rtt_ms is not None:
+            rtt_ms = self._rtt_ms = min(max(rtt_ms, 0.0), MOST_RTT_MS)
         self.reception.reported(loss, rtt_ms, self._clock.now_ns())
         self._tell()
 

@@ -11,7 +11,7 @@ from cmstream.core.clock import FakeClock
 from cmstream.core.frame import Drop, DropReason
 from cmstream.core.trace import Stage, Trace
 from cmstream.session.subscription import Subscription
-from cmstream.transport.rtc.feed import KEYFRAME_ON_ITS_WAY_MS, MAX_WAITING, EncodedFrame, Feed, Source
+from cmstream.transport.rtc.feed import KEYFRAME_ON_ITS_WAY_MS, MAX_WAITING, MOST_RTT_MS, EncodedFrame, Feed, Source
 
 
 class Desk(Source):
@@ -143,6 +143,19 @@ async def test_a_far_viewer_is_given_a_round_trip_more() -> None:
     desk.feed.ask_keyframe()
     assert desk.asked == asked
     desk.clock.advance_ms(1)
+    desk.feed.ask_keyframe()
+    assert desk.asked == asked + 1
+
+
+@pytest.mark.parametrize("rtt_ms", [-1e9, 1e9])
+async def test_a_round_trip_that_cannot_be_keeps_no_keyframe_from_a_viewer_for_long(rtt_ms: float) -> None:
+    desk = Desk()
+    desk.feed.reported(0.0, rtt_ms)
+    await desk.start()
+    asked = desk.asked
+    desk.feed.ask_keyframe()
+    assert desk.asked == asked
+    desk.clock.advance_ms(KEYFRAME_ON_ITS_WAY_MS + MOST_RTT_MS)
     desk.feed.ask_keyframe()
     assert desk.asked == asked + 1
 
