@@ -167,7 +167,7 @@ class RtcSettings(Section):
         (), description="Addresses of a NAT that maps udp_ports one to one to this machine, e.g. '203.0.113.7'."
     )
     playout_delay_ms: int = Field(
-        -1,
+        0,
         ge=-1,
         le=40_000,
         description="Longest time a browser may even out jitter; 0 shows frames at once, -1 leaves it to it.",

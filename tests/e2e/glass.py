@@ -27,7 +27,7 @@ class Variant:
 
     title: str
     without: str = "none"
-    playout_delay_ms: int = -1
+    playout_delay_ms: int = 0
     buffer: str = "empty"
 
 
@@ -36,9 +36,9 @@ VARIANTS = (
     Variant("without the marker bit: a frame waits for the next", without="marker"),
     Variant("without the fast encoder", without="encoder"),
     Variant("without the decoder thread", without="decoder-thread"),
-    Variant("the browser's jitter buffer as it is", buffer="browser"),
-    Variant("playout delay 0, the browser's jitter buffer as it is", playout_delay_ms=0, buffer="browser"),
-    Variant("playout delay 0 and an empty jitter buffer", playout_delay_ms=0),
+    Variant("without the playout delay", playout_delay_ms=-1),
+    Variant("without the empty jitter buffer", buffer="browser"),
+    Variant("without the playout delay and the empty jitter buffer", playout_delay_ms=-1, buffer="browser"),
 )
 
 
