@@ -10,6 +10,8 @@
 | every sender encodes for itself, on the loop's default executor | it takes frames that are encoded for all: `feed` |
 | libx264 without preset: 10 ms at 512²; a new encoder at every change of bitrate | `encoders` |
 | only H264 baseline is accepted | Main and High are received too |
+| sound is always decoded and encoded anew | `audio_intake`, `audio_feed`: its packets pass as they are |
+| Opus is answered without a word on stereo and error correction, so nobody sends them | both are asked for (RFC 7587, 7) |
 | ICE gathers on every interface, and on none of a machine that has only loopback | on `ice_hosts`, or at least on loopback |
 """
 
@@ -32,6 +34,8 @@ from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters
 from aiortc.rtcrtpsender import RTCEncodedFrame
 
 from cmstream.core.errors import ConfigurationError
+from cmstream.transport.rtc.audio_feed import AudioFeed
+from cmstream.transport.rtc.audio_intake import AudioIntake, Tap
 from cmstream.transport.rtc.decoder_thread import run_decoder
 from cmstream.transport.rtc.feed import Feed
 from cmstream.transport.rtc.jitter_buffer import MarkerJitterBuffer
@@ -55,6 +59,7 @@ def apply() -> None:
     patched.RTCRtpReceiver._RTCRtpReceiver__stop_decoder = _stop_decoder
     aioice.ice.get_host_addresses = _host_addresses
     _accept_profiles()
+    _ask_for_stereo()
 
 
 def feed_sender(sender: RTCRtpSender, feed: Feed) -> None:
@@ -69,6 +74,24 @@ def feed_sender(sender: RTCRtpSender, feed: Feed) -> None:
     patched._next_encoded_frame = next_encoded_frame
     patched._send_keyframe = feed.ask_keyframe
     patched._RTCRtpSender__encoder = feed  # only for its `target_bitrate`
+
+
+def feed_sound(sender: RTCRtpSender, feed: AudioFeed) -> None:
+    """Let `sender` send the packets of `feed`, which are encoded already."""
+
+    async def next_encoded_frame(codec: RTCRtpCodecParameters) -> RTCEncodedFrame:
+        packet = await feed.next()
+        audio_level: Any = None
+        return RTCEncodedFrame([packet.data], packet.timestamp, audio_level)
+
+    patched: Any = sender
+    patched._next_encoded_frame = next_encoded_frame
+
+
+def take_sound(receiver: RTCRtpReceiver, intake: AudioIntake) -> None:
+    """Hand what `receiver` gets to `intake` and decode nothing; its reports to the sender go on."""
+    patched: Any = receiver
+    patched._RTCRtpReceiver__jitter_buffer = Tap(intake.take)
 
 
 def ignore(receiver: RTCRtpReceiver) -> None:
@@ -109,6 +132,12 @@ def _accept_profiles() -> None:
         payload_type += 1
 
 
+def _ask_for_stereo() -> None:
+    for codec in CODECS["audio"]:
+        if codec.mimeType == "audio/opus":
+            codec.parameters = {"minptime": "10", "useinbandfec": "1", "stereo": "1", "sprop-stereo": "1"}
+
+
 def _check() -> None:
     """Compare what is about to be replaced with what the patches were written against."""
     receiver_names = _names_in(RTCRtpReceiver)
@@ -122,6 +151,7 @@ def _check() -> None:
         "RTCRtpReceiver.__stop_decoder": {"_RTCRtpReceiver__decoder_thread", "_RTCRtpReceiver__decoder_queue"} <= receiver_names
         and hasattr(RTCRtpReceiver, "_RTCRtpReceiver__stop_decoder"),
         "RTCRtpReceiver._enabled": "_enabled" in receiver_names,
+        "RTCRtpReceiver.__jitter_buffer": "_RTCRtpReceiver__jitter_buffer" in receiver_names,
         "rtcrtpreceiver.decoder_worker": _takes(_decoder_worker, "loop", "input_q", "output_q", "decode_error")
         and "decoder_worker" in receiver_names,
         "rtcrtpreceiver.JitterBuffer": hasattr(aiortc.rtcrtpreceiver, "JitterBuffer") and "JitterBuffer" in receiver_names,

@@ -15,6 +15,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from cmstream.core.clock import Clock
 from cmstream.core.frame import Drop, DropReason, StyledFrame
+from cmstream.core.rate import RecentMedian
 from cmstream.core.trace import Stage, Trace
 from cmstream.session.subscription import Subscription
 from cmstream.transport.rtc.reception import Reception
@@ -70,6 +71,7 @@ class Feed:
         self._needs_keyframe = True
         self._began = False
         self._sending: EncodedFrame | None = None
+        self._ages_ms = RecentMedian(32, least=6)  # the first frames wait for encoders to open
         self._closed = False
         subscription.on_frame = lambda styled: self.source.offer(styled)
 
@@ -92,6 +94,11 @@ class Feed:
     def target_bitrate(self, bps: int) -> None:
         self.reception.estimated(bps, self._clock.now_ns())
         self._told(self)
+
+    @property
+    def age_ms(self) -> float | None:
+        """How long after its capture a frame leaves for this viewer, of late; None while few have."""
+        return self._ages_ms.value()
 
     def ask_keyframe(self) -> None:
         """The viewer sent a PLI or FIR."""
@@ -117,6 +124,7 @@ class Feed:
             await self._ready.wait()
         self._sending, self._began = self._waiting.popleft(), True
         self.reception.sent(sum(map(len, self._sending.payloads)), self._clock.now_ns())
+        self._ages_ms.add(self._sending.trace.age_ms(self._clock.now_ns()))
         return self._sending
 
     def switch(self, source: Source) -> None:
