@@ -25,7 +25,7 @@ from tests.transport.rtc.media import client, offer_of
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 TONE_HZ = 1_000
-CLAPS_S = 8
+CLAPS_S = 12
 
 
 def tone_of(frames: list[av.AudioFrame]) -> float:
@@ -58,7 +58,9 @@ async def test_a_viewer_hears_the_tone_that_ffmpeg_publishes_beside_the_painted_
     assert state["audio"]["codec"] == "opus"
 
 
+@pytest.mark.benchmark
 async def test_chromium_plays_a_beep_in_step_with_its_flash() -> None:
+    """By command, on a quiet machine: pytest tests/e2e/test_sound.py -m benchmark -s."""
     need_browser()
     still = Settings(
         http=HttpSettings(port=0), grpc=GrpcSettings(port=0), streams=StreamSettings(skip_still="off", adapt=False)
