@@ -21,6 +21,7 @@ from cmstream.session.registry import Registry, working_sizes_px
 from cmstream.settings import Settings, check_exposure, is_loopback
 from cmstream.transport.grpc.server import GrpcServer
 from cmstream.transport.http.server import HttpServer
+from cmstream.transport.recording.recordings import Recordings
 from cmstream.transport.rtc.peers import Peers
 
 log = logging.getLogger(__name__)
@@ -113,8 +114,11 @@ class Server:
         self._peers = Peers(settings.rtc, self.registry, self.metrics, self.clock, codecs, loopback_only=loopback_only)
         await self._peers.start()
         stack.push_async_callback(self._peers.stop)
+        self._recordings = Recordings(settings.recording, self.registry, self.metrics, self.clock)
+        await self._recordings.start()
+        stack.push_async_callback(self._recordings.stop)
         ready = lambda: self.registry.ready  # noqa: E731 - a property as a callable
-        self._http = HttpServer(settings, self.registry, self.metrics, self.clock, self._peers, codecs, ready)
+        self._http = HttpServer(settings, self.registry, self.metrics, self.clock, self._peers, self._recordings, codecs, ready)
         stack.push_async_callback(self._http.close)
         await self._http.start()
         self._grpc = GrpcServer(settings, self.registry, self.metrics, self.clock, codecs)

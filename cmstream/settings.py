@@ -208,6 +208,17 @@ class RtcSettings(Section):
         return (int(first), int(last)) if first else None
 
 
+class RecordingSettings(Section):
+    """Recordings of streams into files on this machine."""
+
+    folder: str = Field("", description="Folder that recordings are written to; empty means that this server does not record.")
+    container: Literal["mp4", "mkv"] = Field("mp4", description="Format of files, unless a request names one.")
+    max_recordings: int = Field(4, ge=1, le=256, description="Recordings at once; the next one is refused.")
+    max_minutes: float = Field(120.0, gt=0, le=10_080, description="A recording ends after so long.")
+    max_mb: int = Field(4096, ge=1, le=1_000_000, description="A recording ends at this size, in millions of bytes.")
+    keep_free_mb: int = Field(512, ge=0, le=10_000_000, description="A recording ends before its disk has less than this left.")
+
+
 class Settings(Section):
     """All settings of one server."""
 
@@ -217,6 +228,7 @@ class Settings(Section):
     engine: EngineSettings = EngineSettings()
     streams: StreamSettings = StreamSettings()
     rtc: RtcSettings = RtcSettings()
+    recording: RecordingSettings = RecordingSettings()
     drain_timeout_s: float = Field(2.0, ge=0, le=60, description="How long a stop waits for viewers before it closes them.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Log level, on stderr.")
 

@@ -17,9 +17,11 @@ import cmstream
 from cmstream.cli.bench import bench
 from cmstream.cli.doctor import doctor
 from cmstream.cli.models import models
+from cmstream.cli.publish import publish
 from cmstream.cli.serve import serve
 from cmstream.cli.stylize import stylize
 from cmstream.cli.train import train
+from cmstream.cli.view import view
 from cmstream.core.errors import CmstreamError
 
 app = typer.Typer(
@@ -31,6 +33,8 @@ app = typer.Typer(
 )
 
 app.command(epilog="Example:  cmstream serve --http-port 9000 --device cpu")(serve)
+app.command(epilog="Example:  cmstream publish film.mp4 --stream cam --loop")(publish)
+app.command(epilog="Example:  cmstream view cam --virtual-camera")(view)
 app.command(epilog="Example:  cmstream stylize photo.jpg painted.png --strength 0.8 --seed 7")(stylize)
 app.command(epilog="Example:  cmstream models")(models)
 app.command(epilog="Example:  cmstream train --out mine.safetensors --minutes 120")(train)

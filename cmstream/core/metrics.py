@@ -54,6 +54,13 @@ class Metrics:
             "cmstream_encodes", "Styled frames encoded for WebRTC, once for all who watch", ["codec"], registry=on
         )
         self.encoders = Gauge("cmstream_encoders", "WebRTC encoders running", ["codec"], registry=on)
+        self.audio_received = Counter("cmstream_audio_packets_received", "Opus packets that publishers sent", registry=on)
+        self.audio_delivered = Counter("cmstream_audio_packets_delivered", "Opus packets sent to a viewer", registry=on)
+        self.audio_dropped = Counter(
+            "cmstream_audio_packets_dropped", "Opus packets not delivered, by reason", ["reason"], registry=on
+        )
+        self.recordings = Gauge("cmstream_recordings", "Recordings running", registry=on)
+        self.recordings_ended = Counter("cmstream_recordings_ended", "Recordings ended, by outcome", ["outcome"], registry=on)
         self.errors = Counter("cmstream_errors", "Errors answered or contained, by kind", ["kind"], registry=on)
 
     def render(self) -> tuple[bytes, str]:

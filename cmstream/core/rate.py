@@ -30,17 +30,18 @@ class RateMeter:
 
 
 class RecentMedian:
-    """The median of the last `count` values."""
+    """The median of the last `count` values; of fewer than `least` there is none yet."""
 
-    def __init__(self, count: int = 64) -> None:
+    def __init__(self, count: int = 64, least: int = 1) -> None:
         self._values: deque[float] = deque(maxlen=count)
+        self._least = least
 
     def add(self, value: float) -> None:
         self._values.append(value)
 
     def value(self) -> float | None:
-        """The median, or None before the first value."""
-        return median(self._values) if self._values else None
+        """The median, or None while there are too few values."""
+        return median(self._values) if len(self._values) >= self._least else None
 
 
 class RecentTail:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from cmstream.core.cells import Cells, cells_of
@@ -34,8 +34,10 @@ from cmstream.scheduler.adaptation import Signals
 from cmstream.scheduler.admission import USUAL_HZ, Demand
 from cmstream.scheduler.job import Job, Outcome, Repeat
 from cmstream.scheduler.scheduler import Scheduler
+from cmstream.session.accepted import Accepted
 from cmstream.session.ladder import StreamLadder
 from cmstream.session.publisher import Publisher
+from cmstream.session.soundtrack import Soundtrack
 from cmstream.session.state import Event, State, next_state
 from cmstream.session.stats import StreamStats
 from cmstream.session.subscription import Subscription
@@ -47,14 +49,6 @@ OnDrop = Callable[[Drop], None]
 
 MAX_FAILURES = 5
 """So many frames in a row of one stream on which the engine failed end it: the next would fail too, and costs the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """An accepted change: the whole state, and the first frame id it applies to (ids at or above it)."""
-
-    params: Params
-    first_frame_id: int
 
 
 class Session:
@@ -76,6 +70,8 @@ class Session:
         self.params = default_params(specs)
         self.publisher: Publisher | None = None
         self.reason = ""  # why, once closed
+        self.soundtrack = Soundtrack(clock, metrics)
+        self.on_source: set[Callable[[Frame], None]] = set()  # called with every source frame; they must not block
         self._specs = specs
         self._ladder = ladder
         self._scheduler = scheduler
@@ -191,6 +187,7 @@ class Session:
             "budget_ms": self.budget_ms,
             "turn_ms": None if turn_ms is None else round(turn_ms, 2),
             "last_frame_id": self._last_frame_id,
+            "audio": self.soundtrack.snapshot(),
             **self._stats.snapshot(),
         }
 
@@ -223,6 +220,8 @@ class Session:
         self._last_frame_id = frame.frame_id
         self._source_px = (frame.rgb.shape[1], frame.rgb.shape[0])
         self._stats.received(self.publisher.transport)
+        for show in tuple(self.on_source):
+            show(frame)
         if all(subscription.stalled for subscription in self._subscriptions):
             self._park(frame, cells)
         else:

@@ -67,7 +67,9 @@ class Subscription:
 
     @property
     def stalled(self) -> bool:
-        """Whether the viewer has left a frame waiting for `STALLED_NS`."""
+        """Whether the viewer has left a frame waiting for `STALLED_NS`. With `on_frame`, none waits here."""
+        if self.on_frame is not None:
+            return False
         return self._unread_since_ns is not None and self._clock.now_ns() - self._unread_since_ns >= STALLED_NS
 
     def put(self, frame: StyledFrame) -> None:

@@ -119,3 +119,21 @@ async def test_every_frame_is_accounted_for_whoever_comes_and_goes() -> None:
         before_styling = dropped["unwatched"] + dropped["superseded"]
         assert figures["frames_received"] == 18
         assert figures["frames_styled"] + before_styling == 18
+
+
+async def test_a_viewer_that_is_called_with_every_frame_is_never_taken_for_one_that_sleeps() -> None:
+    """It joins while another watches, so a picture to begin with lies in its slot; then the other leaves."""
+    clock = FakeClock()
+    async with registry_on(clock=clock) as registry:
+        session = registry.open("cam")
+        with session.publish("test") as publisher, session.subscribe("test") as first:
+            push(publisher, 0)
+            await anext(first)
+            seen: list[int] = []
+            with session.subscribe("whep") as second:
+                second.on_frame = lambda styled: seen.append(styled.frame_id)
+                first.close()
+                clock.advance_ms(2 * STALLED_MS)
+                push(publisher, 1)
+                await asyncio.sleep(0.02)
+            assert seen == [1]

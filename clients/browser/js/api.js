@@ -18,6 +18,19 @@ import { Problem, ask } from "./problem.js";
  * @property {number | null} age_ms median age of what is delivered, ms
  * @property {Record<string, number>} stages_ms
  * @property {Record<string, number>} frames_dropped
+ * @property {{codec: string} | null} audio null while there is nothing to hear
+ */
+
+/**
+ * @typedef {object} RecordingState one recording as /api/v1/streams/{stream}/recordings shows it
+ * @property {string} id
+ * @property {string} stream
+ * @property {"recording" | "finished" | "failed"} state
+ * @property {string} reason
+ * @property {string} file
+ * @property {number} pictures
+ * @property {number} duration_s
+ * @property {number} written_bytes
  */
 
 /**
@@ -53,6 +66,26 @@ export class Api {
     const response = await ask(streamUrl(stream), { method: "PATCH", headers, body: JSON.stringify(patch) });
     const body = await response.json();
     return body.params ?? body;
+  }
+
+  /** Whether the server records at all. @returns {Promise<boolean>} */
+  async recordingEnabled() {
+    return (await (await ask(absolute("/api/v1/recordings"), { headers: this.#headers() })).json()).enabled === true;
+  }
+
+  /** Begins to record the styled stream. @param {string} stream @returns {Promise<RecordingState>} */
+  async record(stream) {
+    return (await ask(`${streamUrl(stream)}/recordings`, { method: "POST", headers: this.#headers() })).json();
+  }
+
+  /** @param {RecordingState} recording @returns {Promise<RecordingState>} */
+  async recording({ stream, id }) {
+    return (await ask(`${streamUrl(stream)}/recordings/${id}`, { headers: this.#headers() })).json();
+  }
+
+  /** Ends it; the file stays. @param {RecordingState} recording @returns {Promise<RecordingState>} */
+  async endRecording({ stream, id }) {
+    return (await ask(`${streamUrl(stream)}/recordings/${id}`, { method: "DELETE", headers: this.#headers() })).json();
   }
 
   /**

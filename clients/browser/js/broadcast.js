@@ -32,6 +32,7 @@ export class Broadcast {
   /** @type {Keeper<import("./peer.js").Peer | SocketCall>} */
   #publisher;
   #track;
+  #audio;
   #overSocket = false;
   #follower = new AbortController();
   /** @type {Keeper<import("./peer.js").Peer> | null} */
@@ -42,12 +43,14 @@ export class Broadcast {
 
   /**
    * @param {import("./api.js").Api} api @param {string} stream @param {MediaStreamTrack} track
+   * @param {MediaStreamTrack | null} audio goes along, except over a WebSocket
    * @param {HTMLVideoElement} video shows what comes back
    * @param {BroadcastEvents} events
    */
-  constructor(api, stream, track, video, events) {
+  constructor(api, stream, track, audio, video, events) {
     this.#events = events;
     this.#track = track;
+    this.#audio = audio;
     this.stream = stream;
     this.#publisher = new Keeper((signal) => this.#connect(api, video, signal), {
       trying: events.onTrying,
@@ -83,7 +86,7 @@ export class Broadcast {
     track.contentHint = "motion";
     const kept = this.#publisher.kept;
     if (kept instanceof SocketCall) return kept.publish(track);
-    const [sender] = kept?.pc.getSenders() ?? [];
+    const sender = kept?.pc.getSenders().find((one) => one.track?.kind === "video");
     await sender?.replaceTrack(track);
   }
 
@@ -98,7 +101,7 @@ export class Broadcast {
   /** @param {import("./api.js").Api} api @param {HTMLVideoElement} video @param {AbortSignal} signal @returns {Promise<import("./peer.js").Peer | SocketCall>} */
   #connect(api, video, signal) {
     if (this.#overSocket) return SocketCall.connect(this.stream, api.token, video, this.#track, signal);
-    return publish(whipUrl(this.stream), api.token, this.#track, signal);
+    return publish(whipUrl(this.stream), api.token, this.#track, this.#audio, signal);
   }
 
   /** Whether the error is that nothing passes but TCP, of which this is the first sign. @param {unknown} error */

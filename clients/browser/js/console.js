@@ -14,7 +14,9 @@ import { Problem, explain } from "./problem.js";
 import { Recorder } from "./recorder.js";
 import { Backoff, sleep } from "./retry.js";
 import { Share } from "./share.js";
+import { ServerRecorder } from "./server-recorder.js";
 import { Signal } from "./signal.js";
+import { Sound } from "./sound.js";
 import { SourcePicker } from "./source-picker.js";
 import { isSourceKind, openSource } from "./source.js";
 import { Stage, isView } from "./stage.js";
@@ -35,6 +37,8 @@ class Console {
   #notice = new Notice();
   #signal = new Signal();
   #measuring = new Measuring(this.#stage.video, () => this.#toggleMeasuring());
+  #sound = new Sound(this.#stage.video, () => this.#broadcast && this.#start());
+  #serverRecorder = new ServerRecorder(this.#api, () => this.#address.stream, (said) => this.#tell(said));
   #painting = new Painting();
   #palette = new Palette(this.#painting);
   #picker;
@@ -86,7 +90,7 @@ class Console {
     this.#address.keepStream();
     this.#setPhase("connecting");
     try {
-      const from = { deviceId: this.#picker.deviceId, file: this.#picker.file, painting: this.#painting };
+      const from = { deviceId: this.#picker.deviceId, file: this.#picker.file, painting: this.#painting, sound: this.#sound.sends };
       const source = await openSource(this.#picker.kind, from);
       if (start !== this.#starts) return source.close(); // stopped, or started anew, while the browser asked
       this.#use(source);
@@ -108,13 +112,16 @@ class Console {
       this.#notice.show({ title: "The source ended", detail: "It was unplugged or no longer shared. Press Start to choose again." });
     });
     this.#picker.refresh();
-    this.#broadcast = new Broadcast(this.#api, this.#address.stream, this.#measuring.trackOf(source), this.#stage.video, {
+    this.#broadcast = new Broadcast(this.#api, this.#address.stream, this.#measuring.trackOf(source), source.audio ?? null, this.#stage.video, {
       onTrying: () => this.#setPhase(this.#phase === "waiting" ? "waiting" : "connecting"),
       onUp: () => this.#up(),
       onDown: (error, retryMs) => this.#down(error, retryMs),
       onFallback: () => this.#fallBack(),
       onRefused: () => this.#askForToken(() => this.#start()),
-      onState: ({ params }) => this.#patcher.busy || this.#accepted(params),
+      onState: ({ params, audio }) => {
+        this.#sound.sounding = Boolean(audio);
+        if (!this.#patcher.busy) this.#accepted(params);
+      },
     });
   }
 
@@ -126,6 +133,7 @@ class Console {
     this.#measuring.rest();
     this.#source?.close();
     this.#source = null;
+    this.#sound.sounding = false;
     this.#notice.hide();
     this.#setPhase("idle");
     this.#idle();
@@ -210,6 +218,7 @@ class Console {
     for (;;) {
       try {
         const { watermark, ...look } = await this.#api.schema();
+        this.#serverRecorder.offer();
         this.#measuring.offered = watermark !== undefined; // a switch of its own, and no part of the look
         this.#controls.build(look);
         this.#nameStyle(this.#controls.chosen.style ?? look.style?.default ?? "Result");
@@ -240,6 +249,7 @@ class Console {
     if (!broadcast) return;
     const peer = await broadcast.measure();
     if (broadcast !== this.#broadcast) return;
+    this.#serverRecorder.check();
     this.#signal.show(broadcast.state, peer);
     this.#measuring.show();
   }
@@ -298,13 +308,19 @@ class Console {
     find("status-text", HTMLElement).textContent = `${PHASES[phase]}${carrier}`;
     find("start-text", HTMLElement).textContent = phase === "idle" ? "Start" : "Stop";
     this.#record.disabled = phase !== "live";
+    this.#serverRecorder.live = phase === "live";
     document.title = phase === "idle" ? "cmstream" : `${PHASES[phase]} · ${this.#address.stream} · cmstream`;
   }
 
-  /** @param {unknown} error */
-  #tell(error) {
-    this.#notice.show(explain(error, this.#address.stream));
+  /** @param {unknown} said what went wrong, or advice that is in words already */
+  #tell(said) {
+    this.#notice.show(isAdvice(said) ? said : explain(said, this.#address.stream));
   }
+}
+
+/** @param {unknown} said @returns {said is import("./problem.js").Advice} */
+function isAdvice(said) {
+  return typeof said === "object" && said !== null && "title" in said && "detail" in said;
 }
 
 new Console();

@@ -34,7 +34,7 @@ export class Peer {
     try {
       signal.addEventListener("abort", () => this.close(), { once: true });
       const trickle = new Trickle(this.pc);
-      const offer = await this.pc.createOffer();
+      const offer = inStereo(await this.pc.createOffer());
       const answer = await this.#post(offer.sdp ?? "", signal);
       signal.throwIfAborted();
       this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers: answer.iceServers });
@@ -125,6 +125,11 @@ export class Peer {
     }
     check();
   }
+}
+
+/** Browsers send and play Opus in mono unless told (RFC 7587, 7.1). @param {RTCSessionDescriptionInit} offer @returns {RTCSessionDescriptionInit} */
+function inStereo({ type, sdp = "" }) {
+  return { type, sdp: sdp.replace(/^a=fmtp:\d+ .*useinbandfec=1(?!.*stereo=).*$/gm, "$&;stereo=1;sprop-stereo=1") };
 }
 
 /** Collects local candidates and sends them in batches. */

@@ -1,6 +1,6 @@
 /** Records the styled video into a file that the browser saves. Nothing leaves the machine. */
 
-const TYPES = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/mp4", "video/webm"];
+const TYPES = ["video/webm;codecs=vp9,opus", "video/webm;codecs=vp8,opus", "video/mp4", "video/webm"];
 const BITRATE_BPS = 6_000_000;
 
 export class Recorder {
@@ -11,7 +11,8 @@ export class Recorder {
   /** @param {MediaStream} stream @param {string} name of the file, without its ending */
   constructor(stream, name) {
     const mimeType = TYPES.find((type) => MediaRecorder.isTypeSupported(type));
-    this.#recorder = new MediaRecorder(stream, { mimeType, videoBitsPerSecond: BITRATE_BPS });
+    const sounding = stream.getTracks().filter(({ kind, muted }) => kind === "video" || !muted); // a recorder waits for every track
+    this.#recorder = new MediaRecorder(new MediaStream(sounding), { mimeType, videoBitsPerSecond: BITRATE_BPS });
     this.#recorder.addEventListener("dataavailable", ({ data }) => this.#parts.push(data));
     /** @type {Promise<void>} resolves once it has ended, also when the stream did, and the file was offered */
     this.saved = new Promise((resolve) => {

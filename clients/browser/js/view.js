@@ -1,6 +1,7 @@
 /**
  * The bare view, for an OBS Browser Source: the painted video and nothing else, and it always comes back by itself.
- * ?fit=contain|cover|fill  ?token=…  ?debug shows what is going on, and how late the painting is.
+ * ?fit=contain|cover|fill  ?token=…  ?muted for no sound  ?debug shows what is going on, and how late the painting is.
+ * In OBS it is heard at once; a browser begins muted, and lets it be heard at the first click or key.
  */
 
 import { whepUrl } from "./address.js";
@@ -23,6 +24,9 @@ const debug = query.has("debug") ? find("debug", HTMLElement) : null;
 const fit = query.get("fit") ?? "";
 if (["contain", "cover", "fill"].includes(fit)) video.style.objectFit = fit;
 if (debug) debug.hidden = false;
+
+video.muted = query.has("muted");
+if (!video.muted) for (const gesture of ["pointerdown", "keydown"]) addEventListener(gesture, () => (video.muted = false));
 
 /** @param {string} text */
 function say(text) {
@@ -91,7 +95,7 @@ async function check() {
 /** Counted by the decoder, which goes on while a page is hidden. @param {RTCPeerConnection | undefined} pc @returns {Promise<number | undefined>} */
 async function framesDecoded(pc) {
   if (!pc) return undefined;
-  for (const report of (await pc.getStats()).values()) if (report.type === "inbound-rtp") return report.framesDecoded;
+  for (const report of (await pc.getStats()).values()) if (report.type === "inbound-rtp" && report.kind === "video") return report.framesDecoded;
   return undefined;
 }
 

@@ -45,7 +45,7 @@ async def _stream(request: web.Request) -> web.Response:
 
 async def _update(request: web.Request) -> web.Response:
     session = context_of(request).registry.get(request.match_info["stream"])
-    accepted = session.update(await _object(request))
+    accepted = session.update(await object_of(request))
     return web.json_response({"params": accepted.params.as_json(), "first_frame_id": accepted.first_frame_id})
 
 
@@ -95,7 +95,8 @@ def _integer(digits: str) -> float:
     return int(digits) if len(digits) < 20 else float(digits)
 
 
-async def _object(request: web.Request) -> dict[str, Any]:
+async def object_of(request: web.Request) -> dict[str, Any]:
+    """What was sent as JSON. Raises InvalidInput, or an HTTP error for another type or size."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="send the parameters as application/json")
     return parameters_of(await body_of(request, MAX_BODY_BYTES))

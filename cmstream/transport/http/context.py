@@ -17,6 +17,7 @@ from cmstream.settings import Settings
 from cmstream.transport.conversation.calls import Calls
 from cmstream.transport.conversation.services import Services
 from cmstream.transport.http.placement import Placement
+from cmstream.transport.recording.recordings import Recordings
 from cmstream.transport.rtc.peers import Peers
 
 
@@ -30,6 +31,7 @@ class Context:
     metrics: Metrics
     clock: Clock
     peers: Peers
+    recordings: Recordings
     ready: Callable[[], bool]
     stopping: asyncio.Event
     watches: set[Watch]

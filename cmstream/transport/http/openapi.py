@@ -48,6 +48,7 @@ def document(parameters: dict[str, Any]) -> dict[str, Any]:
             **_negotiation("whep", "view"),
             **_fallbacks(),
             **_streams(),
+            **_recordings(),
             **_operations(),
         },
     }
@@ -148,6 +149,37 @@ def _streams() -> dict[str, Any]:
                 "summary": "Live figures: events `stats`, `traces`, `draining`, `closed`",
                 "responses": {"200": events, "404": _PROBLEM},
             },
+        },
+    }
+
+
+def _recordings() -> dict[str, Any]:
+    recording = {"name": "recording", "in": "path", "required": True, "schema": {"type": "string"}}
+    choice = {"what": {"enum": ["styled", "source"]}, "container": {"enum": ["mp4", "mkv"]}}
+    asked = {"schema": {"type": "object", "properties": choice, "additionalProperties": False}}
+    state = {"description": "Its state", "content": {"application/json": {"schema": {"type": "object"}}}}
+    listed = {"summary": "Whether this server records, and what: running and ended of late", "responses": {"200": state}}
+    movie = {"description": "The file as it is now", "content": {"video/mp4": {}, "video/matroska": {}}}
+    on_stream = "/api/v1/streams/{stream}/recordings"
+    return {
+        "/api/v1/recordings": {"get": listed},
+        on_stream: {
+            "parameters": [_STREAM],
+            "get": {**listed, "responses": {"200": state, "400": _PROBLEM}},
+            "post": {
+                "summary": "Begin to record, into a file of the server",
+                "requestBody": {"content": {"application/json": asked}},
+                "responses": {"201": state, **dict.fromkeys(("400", "404", "409", "415", "422", "503"), _PROBLEM)},
+            },
+        },
+        f"{on_stream}/{{recording}}": {
+            "parameters": [_STREAM, recording],
+            "get": {"summary": "One recording", "responses": {"200": state, "404": _PROBLEM}},
+            "delete": {"summary": "End the recording; its file stays", "responses": {"200": state, "404": _PROBLEM}},
+        },
+        f"{on_stream}/{{recording}}/file": {
+            "parameters": [_STREAM, recording],
+            "get": {"summary": "Fetch the file", "responses": {"200": movie, "404": _PROBLEM}},
         },
     }
 

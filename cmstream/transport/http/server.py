@@ -17,11 +17,12 @@ from cmstream.session.watch import Watch
 from cmstream.settings import Settings
 from cmstream.transport.conversation.calls import Calls
 from cmstream.transport.conversation.services import Services, limits_of
-from cmstream.transport.http import api, console, events, mjpeg, sdp, websocket
+from cmstream.transport.http import api, console, events, mjpeg, recordings, sdp, websocket
 from cmstream.transport.http.context import CONTEXT, Context
 from cmstream.transport.http.guard import finish_headers, guard
 from cmstream.transport.http.placement import Overflow
 from cmstream.transport.http.problem import problems
+from cmstream.transport.recording.recordings import Recordings
 from cmstream.transport.rtc.offer import MAX_SDP_BYTES
 from cmstream.transport.rtc.peers import Peers
 
@@ -40,6 +41,7 @@ class HttpServer:
         metrics: Metrics,
         clock: Clock,
         peers: Peers,
+        recorded: Recordings,
         codecs: Executor,
         ready: Callable[[], bool],
     ) -> None:
@@ -53,9 +55,9 @@ class HttpServer:
         streams = (self._stopping, self._watches, services, self._calls)
         offers, changes = (Throttle(rate, clock) for rate in (settings.rtc.offers_per_minute, settings.rtc.changes_per_minute))
         limits = (offers, changes, Overflow(settings.rtc.overflow_url))
-        app[CONTEXT] = Context(settings, registry, metrics, clock, peers, ready, *streams, *limits)
+        app[CONTEXT] = Context(settings, registry, metrics, clock, peers, recorded, ready, *streams, *limits)
         app.on_response_prepare.append(finish_headers)
-        for module in (api, events, sdp, websocket, mjpeg):
+        for module in (api, events, sdp, websocket, mjpeg, recordings):
             app.add_routes(module.routes())
         self._app = app
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True)

@@ -14,6 +14,8 @@
 | a sender makes an object of every packet and remembers 128 | `outbound`: shared payloads, 1024 |
 | receiver reports change nothing | they go to the feed, and with it to the bitrate |
 | the playout-delay extension is unknown | it is negotiated, and sent with keyframes |
+| sound is always decoded and encoded anew | `audio_intake`, `audio_feed`: its packets pass as they are |
+| Opus is answered without a word on stereo and error correction, so nobody sends them | both are asked for (RFC 7587, 7) |
 | ICE gathers on every interface, and on none of a machine that has only loopback | on `ice_hosts`, or at least on loopback |
 | it takes random ports, and tells no address of a NAT | `ice_gathering` |
 """
@@ -46,6 +48,7 @@ from aiortc.rtcrtpparameters import (
     RTCRtpHeaderExtensionParameters,
     RTCRtpSendParameters,
 )
+from aiortc.rtcrtpsender import RTCEncodedFrame
 from aiortc.rtp import (
     RTCP_RTPFB_NACK,
     AnyRtcpPacket,
@@ -57,6 +60,8 @@ from aiortc.rtp import (
 
 from cmstream.core.clock import Clock
 from cmstream.core.errors import ConfigurationError
+from cmstream.transport.rtc.audio_feed import AudioFeed
+from cmstream.transport.rtc.audio_intake import AudioIntake, Tap
 from cmstream.transport.rtc.decoder_thread import run_decoder
 from cmstream.transport.rtc.feed import Feed
 from cmstream.transport.rtc.gathering import Gathering
@@ -101,6 +106,7 @@ def apply() -> None:
     gathered.Connection.get_component_candidates = _gather
     _accept_profiles()
     _know_playout_delay()
+    _ask_for_stereo()
 
 
 def feed_sender(sender: RTCRtpSender, feed: Feed, clock: Clock, playout_delay_ms: int | None = None) -> None:
@@ -160,6 +166,24 @@ async def _run_fed(sender: Any, outbound: Outbound) -> None:
             sender.track.stop()
         sender._RTCRtpSender__encoder = None
         sender._RTCRtpSender__rtp_exited.set()  # `RTCRtpSender.stop` waits for it
+
+
+def feed_sound(sender: RTCRtpSender, feed: AudioFeed) -> None:
+    """Let `sender` send the packets of `feed`, which are encoded already."""
+
+    async def next_encoded_frame(codec: RTCRtpCodecParameters) -> RTCEncodedFrame:
+        packet = await feed.next()
+        audio_level: Any = None
+        return RTCEncodedFrame([packet.data], packet.timestamp, audio_level)
+
+    patched: Any = sender
+    patched._next_encoded_frame = next_encoded_frame
+
+
+def take_sound(receiver: RTCRtpReceiver, intake: AudioIntake) -> None:
+    """Hand what `receiver` gets to `intake` and decode nothing; its reports to the sender go on."""
+    patched: Any = receiver
+    patched._RTCRtpReceiver__jitter_buffer = Tap(intake.take)
 
 
 def ignore(receiver: RTCRtpReceiver) -> None:
@@ -229,6 +253,12 @@ def _know_playout_delay() -> None:
         HEADER_EXTENSIONS["video"].append(RTCRtpHeaderExtensionParameters(id=free, uri=PLAYOUT_DELAY_URI))
 
 
+def _ask_for_stereo() -> None:
+    for codec in CODECS["audio"]:
+        if codec.mimeType == "audio/opus":
+            codec.parameters = {"minptime": "10", "useinbandfec": "1", "stereo": "1", "sprop-stereo": "1"}
+
+
 def _check() -> None:
     """Compare what is about to be replaced with what the patches were written against."""
     receiver_names, sender_names = _names_in(RTCRtpReceiver), _names_in(RTCRtpSender)
@@ -236,6 +266,9 @@ def _check() -> None:
         "JitterBuffer.add": _takes(JitterBuffer.add, "self", "packet"),
         "JitterBuffer._remove_frame": _takes(JitterBuffer._remove_frame, "self", "sequence_number"),
         "H264Encoder._encode_frame": _takes(H264Encoder._encode_frame, "self", "frame", "force_keyframe"),
+        "RTCRtpSender._next_encoded_frame": _takes(RTCRtpSender._next_encoded_frame, "self", "codec")
+        and "_next_encoded_frame" in sender_names,
+        "RTCEncodedFrame": _takes(RTCEncodedFrame, "payloads", "timestamp", "audio_level"),
         "RTCRtpSender.send": _takes(RTCRtpSender.send, "self", "parameters"),
         "RTCRtpSender._run_rtp": _takes(RTCRtpSender._run_rtp, "self", "codec") and sender_names >= SENDER_NAMES,
         "RTCRtpSender._handle_rtcp_packet": _takes(RTCRtpSender._handle_rtcp_packet, "self", "packet")
@@ -247,6 +280,7 @@ def _check() -> None:
         "RTCRtpReceiver.__stop_decoder": {"_RTCRtpReceiver__decoder_thread", "_RTCRtpReceiver__decoder_queue"} <= receiver_names
         and hasattr(RTCRtpReceiver, "_RTCRtpReceiver__stop_decoder"),
         "RTCRtpReceiver._enabled": "_enabled" in receiver_names,
+        "RTCRtpReceiver.__jitter_buffer": "_RTCRtpReceiver__jitter_buffer" in receiver_names,
         "rtcrtpreceiver.decoder_worker": _takes(_decoder_worker, "loop", "input_q", "output_q", "decode_error")
         and "decoder_worker" in receiver_names,
         "rtcrtpreceiver.JitterBuffer": hasattr(aiortc.rtcrtpreceiver, "JitterBuffer") and "JitterBuffer" in receiver_names,

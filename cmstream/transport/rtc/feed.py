@@ -15,6 +15,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from cmstream.core.clock import NS_PER_MS, NS_PER_S, Clock
 from cmstream.core.frame import Drop, DropReason, StyledFrame
+from cmstream.core.rate import RecentMedian
 from cmstream.core.trace import Stage, Trace
 from cmstream.session.subscription import Subscription
 from cmstream.transport.rtc.reception import Reception
@@ -77,6 +78,7 @@ class Feed:
         self._told_bps: int | None = None
         self._told_ns = 0
         self._keyframe_due_ns = 0  # when the viewer has the keyframe that was sent last
+        self._ages_ms = RecentMedian(32, least=6)  # the first frames wait for encoders to open
         self._closed = False
         subscription.on_frame = lambda styled: self.source.offer(styled)
 
@@ -106,6 +108,11 @@ class Feed:
             rtt_ms = self._rtt_ms = min(max(rtt_ms, 0.0), MOST_RTT_MS)
         self.reception.reported(loss, rtt_ms, self._clock.now_ns())
         self._tell()
+
+    @property
+    def age_ms(self) -> float | None:
+        """How long after its capture a frame leaves for this viewer, of late; None while few have."""
+        return self._ages_ms.value()
 
     def ask_keyframe(self) -> None:
         """The viewer sent a PLI or FIR. One that cannot know of the keyframe on its way is not counted."""
@@ -137,6 +144,7 @@ class Feed:
         self.reception.sent(sum(map(len, self._sending.payloads)), now_ns)
         if self._sending.is_keyframe:
             self._keyframe_due_ns = now_ns + round((KEYFRAME_ON_ITS_WAY_MS + self._rtt_ms) * NS_PER_MS)
+        self._ages_ms.add(self._sending.trace.age_ms(now_ns))
         return self._sending
 
     def switch(self, source: Source) -> None:

@@ -46,13 +46,27 @@ def check_offer(sdp: str, *, sends_video: bool) -> str:
     for kind in ("audio", "video"):
         if sum(media.kind == kind for media in description.media) > 1:
             raise InvalidOffer(f"the offer has more than one {kind} section; offer one {kind} track", parsed=True)
-    wanted = _SENDS if sends_video else _RECEIVES
-    if not any(media.kind == "video" and (media.direction or "sendrecv") in wanted for media in description.media):
-        verb = "sends" if sends_video else "receives"
-        raise InvalidOffer(f"the offer has no video section that {verb}; add one and offer again", parsed=True)
+    if sends_video and "video" not in _kinds(description, _SENDS):
+        raise InvalidOffer(
+            "the offer has no video section that sends; this server styles video, with or without sound: "
+            "add one and offer again",
+            parsed=True,
+        )
+    if not sends_video and not _kinds(description, _RECEIVES):
+        raise InvalidOffer("the offer has no video or audio section that receives; add one and offer again", parsed=True)
     for media in description.media:
         _check_section(media)
     return "\r\n".join(_with_directions(line for line in sdp.splitlines() if _is_usable(line))) + "\r\n"
+
+
+def sends_audio(sdp: str) -> bool:
+    """Whether an offer that was checked sends sound."""
+    return "audio" in _kinds(_parse(sdp), _SENDS)
+
+
+def receives(sdp: str) -> frozenset[str]:
+    """What an offer that was checked receives: video, audio or both."""
+    return _kinds(_parse(sdp), _RECEIVES)
 
 
 def username_fragments(sdp: str) -> set[str]:
@@ -77,6 +91,10 @@ def trickled(fragment: str) -> list[RTCIceCandidate]:
     if not fragment.strip() or not re.search(r"^a=", fragment, re.MULTILINE):
         raise InvalidOffer("the body is no trickle-ice-sdpfrag (RFC 8840)")
     return candidates
+
+
+def _kinds(description: SessionDescription, directions: set[str]) -> frozenset[str]:
+    return frozenset(media.kind for media in description.media if (media.direction or "sendrecv") in directions)
 
 
 def _parse(sdp: str) -> SessionDescription:

@@ -66,7 +66,8 @@ class Peer:
         except CmstreamError:  # no port is free: not the offer's fault
             raise
         except (OperationError, InvalidAccessError, InvalidStateError) as error:
-            raise InvalidOffer(f"the offer cannot be answered: {error}; H264 or VP8 video is needed", parsed=True) from error
+            needed = "H264 or VP8 video is needed, and Opus if there is sound"
+            raise InvalidOffer(f"the offer cannot be answered: {error}; {needed}", parsed=True) from error
         except Exception as error:  # a hostile offer that parses can still fail anywhere inside aiortc
             log.debug("offer refused", exc_info=True)
             raise InvalidOffer(f"the offer cannot be used: {type(error).__name__} {str(error)[:120]}", parsed=True) from error
@@ -111,6 +112,12 @@ def prefer_send_codecs(transceiver: RTCRtpTransceiver) -> None:
     """H264 constrained baseline first, then VP8: what our encoders make and every browser shows."""
     capabilities = transceiver.sender.getCapabilities("video").codecs
     transceiver.setCodecPreferences(sorted(filter(_sendable, capabilities), key=_preference))
+
+
+def only_opus(transceiver: RTCRtpTransceiver) -> None:
+    """Opus alone passes through, and every WebRTC endpoint speaks it (RFC 7874, 3)."""
+    capabilities = transceiver.sender.getCapabilities("audio").codecs
+    transceiver.setCodecPreferences([codec for codec in capabilities if codec.mimeType == "audio/opus"])
 
 
 def _sendable(codec: RTCRtpCodecCapability) -> bool:

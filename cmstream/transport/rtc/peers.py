@@ -18,21 +18,21 @@ from cmstream.core.metrics import Metrics
 from cmstream.session.publisher import Publisher
 from cmstream.session.registry import Registry
 from cmstream.session.session import Session
-from cmstream.session.subscription import Subscription
 from cmstream.session.watch import Watch
 from cmstream.settings import RtcSettings
 from cmstream.transport.rtc import compat
+from cmstream.transport.rtc.audio_intake import AudioIntake
 from cmstream.transport.rtc.base import VideoEncoder
 from cmstream.transport.rtc.broadcast import Broadcasts
 from cmstream.transport.rtc.encoders import Opener, live_encoder
-from cmstream.transport.rtc.feed import Feed
 from cmstream.transport.rtc.gathering import Gathering
 from cmstream.transport.rtc.ice_server import IceServers
 from cmstream.transport.rtc.interfaces import hosts_on
 from cmstream.transport.rtc.nvenc import h264_openers
-from cmstream.transport.rtc.offer import check_offer
-from cmstream.transport.rtc.peer import Peer, Role, prefer_send_codecs
-from cmstream.transport.rtc.tracks import FedTrack, Intake
+from cmstream.transport.rtc.offer import check_offer, receives, sends_audio
+from cmstream.transport.rtc.peer import Peer, Role, only_opus
+from cmstream.transport.rtc.tracks import Intake
+from cmstream.transport.rtc.viewing import Viewing
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +88,13 @@ class Peers:
         """A WHIP publisher of `stream`. Raises InvalidOffer, InvalidInput, Conflict, ResourceExhausted or Unavailable."""
         self._admit()
         offer = check_offer(offer_sdp, sends_video=True)
-        publisher = self._registry.open(stream).publish("whip")
+        session = self._registry.open(stream)
+        publisher = session.publish("whip")
         peer = self._peer(stream, "publisher")
-        self._run(peer, self._publisher_life(peer, publisher))
+        sound = AudioIntake(session.soundtrack.push, self._clock, self._metrics)
+        self._run(peer, self._publisher_life(peer, publisher, sound))
+        if sends_audio(offer):
+            only_opus(peer.connection.addTransceiver("audio", direction="recvonly"))
         await self._answer(peer, offer)
         return peer
 
@@ -100,15 +104,10 @@ class Peers:
         offer = check_offer(offer_sdp, sends_video=False)
         session = self._registry.live(stream)
         self._registry.check_viewer()
-        subscription = session.subscribe("whep")
+        viewing = Viewing(session, receives(offer), self._broadcasts, self._clock, self._metrics)
         peer = self._peer(stream, "viewer")
-        feed = self._broadcasts.join(session, subscription)
-        self._run(peer, self._viewer_life(peer, subscription, feed, session))
-        track = FedTrack()
-        track.on("ended", lambda: peer.end(subscription.reason or "the media ended"))
-        delay_ms = self._settings.playout_delay_ms
-        compat.feed_sender(peer.connection.addTrack(track), feed, self._clock, None if delay_ms < 0 else delay_ms)
-        prefer_send_codecs(peer.connection.getTransceivers()[0])
+        self._run(peer, self._viewer_life(peer, viewing, session))
+        viewing.attach(peer, None if self._settings.playout_delay_ms < 0 else self._settings.playout_delay_ms)
         await self._answer(peer, offer)
         return peer
 
@@ -207,20 +206,20 @@ class Peers:
         finally:
             await self._discard(peer)
 
-    async def _publisher_life(self, peer: Peer, publisher: Publisher) -> None:
+    async def _publisher_life(self, peer: Peer, publisher: Publisher, sound: AudioIntake) -> None:
         with publisher:
             async with asyncio.TaskGroup() as tasks:
                 running = [
                     tasks.create_task(self._kicked(peer, publisher)),
                     tasks.create_task(self._watchdog(peer)),
-                    tasks.create_task(self._take_video(peer, publisher)),
+                    tasks.create_task(self._take_media(peer, publisher, sound)),
                 ]
                 await peer.ended.wait()
                 for task in running:
                     task.cancel()
 
-    async def _viewer_life(self, peer: Peer, subscription: Subscription, feed: Feed, session: Session) -> None:
-        with subscription, feed, session.watch() as watch:
+    async def _viewer_life(self, peer: Peer, viewing: Viewing, session: Session) -> None:
+        with viewing, session.watch() as watch:
             async with asyncio.TaskGroup() as tasks:
                 running = [
                     tasks.create_task(self._watchdog(peer)),
@@ -247,13 +246,16 @@ class Peers:
         await publisher.closed.wait()
         peer.end(publisher.reason)
 
-    async def _take_video(self, peer: Peer, publisher: Publisher) -> None:
-        """Push the first video track; whatever else is sent is thrown away undecoded."""
+    async def _take_media(self, peer: Peer, publisher: Publisher, sound: AudioIntake) -> None:
+        """Push the first video track, pass on the first audio track; what else is sent is thrown away undecoded."""
         await peer.connected.wait()
         receivers = [transceiver.receiver for transceiver in peer.connection.getTransceivers()]
         video = next(one for one in receivers if one.track is not None and one.track.kind == "video")
+        audio = next((one for one in receivers if one.track is not None and one.track.kind == "audio"), None)
         for other in receivers:
-            if other is not video:
+            if other is audio:
+                compat.take_sound(other, sound)
+            elif other is not video:
                 compat.ignore(other)
         dropped = self._metrics.frames_dropped.labels(DropReason.SUPERSEDED)
         intake = Intake(video.track, publisher, self._clock, self._codecs, dropped.inc)

@@ -35,6 +35,12 @@ class FedTrack(MediaStreamTrack):
         raise MediaStreamError
 
 
+class FedSound(FedTrack):
+    """The same for its sound, from an `AudioFeed`."""
+
+    kind = "audio"
+
+
 class Intake:
     """Drains a publisher's video track: the newest frame is converted and pushed, older ones are counted and dropped."""
 

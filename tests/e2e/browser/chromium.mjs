@@ -20,11 +20,11 @@ const FLAGS = [
  * Runs `use(page)` in a fresh browser and prints what it returns, with the page's own errors, as one line of JSON.
  * `film` is an .mjpeg or .y4m file that the fake camera shows, over and over, instead of its test picture.
  */
-export async function report(use, { width = 1440, height = 900, scheme = "dark", film } = {}) {
+export async function report(use, { width = 1440, height = 900, scheme = "dark", film, bypassCSP = false } = {}) {
   const args = film ? [...FLAGS, `--use-file-for-fake-video-capture=${film}`] : FLAGS;
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args });
   try {
-    const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
+    const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, bypassCSP });
     const page = await context.newPage();
     page.setDefaultTimeout(15_000);
     const errors = [];
@@ -58,7 +58,7 @@ export function framesDecoded(page) {
     let frames = 0;
     for (const connection of window.connections) {
       if (connection.connectionState !== "connected") continue;
-      for (const stats of (await connection.getStats()).values()) if (stats.type === "inbound-rtp") frames = stats.framesDecoded;
+      for (const stats of (await connection.getStats()).values()) if (stats.type === "inbound-rtp" && stats.kind === "video") frames = stats.framesDecoded;
     }
     return frames;
   });

@@ -23,7 +23,8 @@ async def loading(**changes: Any) -> AsyncIterator[HttpServer]:
     settings = Settings(http=HttpSettings(**{"port": 0, **changes}))
     clock, metrics = MonotonicClock(), Metrics()
     registry = Registry(settings, clock, metrics)
-    server = HttpServer(settings, registry, metrics, clock, cast("Any", None), cast("Any", None), lambda: registry.ready)
+    nothing = cast("Any", None)
+    server = HttpServer(settings, registry, metrics, clock, nothing, nothing, nothing, lambda: registry.ready)
     try:
         yield server
     finally:
