@@ -19,20 +19,22 @@ import torch
 from cmstream.core.clock import Clock, MonotonicClock
 from cmstream.core.errors import ConfigurationError, EngineFailed
 from cmstream.core.frame import Rgb
+from cmstream.core.look import Look
 from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import noise_motion_parameter
 from cmstream.core.trace import Stage
-from cmstream.engine.base import EngineInput, EngineOutput, bucket_for
+from cmstream.engine.base import EngineInput, EngineOutput, bucket_for, prepared
 from cmstream.engine.choice import Choice, Wish, built, measured
 from cmstream.engine.choice_folder import ChoiceFolder
 from cmstream.engine.circumstances import circumstances
 from cmstream.engine.moving_noise import MovingNoise
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.openvino_runner import OpenVinoRunner
-from cmstream.engine.rehearsal import rehearsal, still
+from cmstream.engine.rehearsal import glimpse, rehearsal, still
 from cmstream.engine.runner import Runner
 from cmstream.engine.step import padded_size
 from cmstream.models.base import Model
+from cmstream.models.latent.model import LatentModel
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +85,10 @@ class CpuEngine:
         """See `Engine`."""
         return self._thread.submit(self._run, tuple(batch))
 
+    def prepare(self, stream_id: int, look: Look) -> Future[None]:
+        """See `Engine`."""
+        return self._model.prepare(stream_id, look) if isinstance(self._model, LatentModel) else prepared()
+
     def forget(self, stream_id: int) -> None:
         """See `Engine`. In its turn: a frame that was submitted before would only bring the state back."""
         with suppress(RuntimeError):  # closed: there is nothing left to free
@@ -95,6 +101,8 @@ class CpuEngine:
     def close(self) -> None:
         """See `Engine`."""
         self._thread.shutdown(wait=True)
+        if isinstance(self._model, LatentModel):
+            self._model.close()
 
     def _run(self, batch: tuple[EngineInput, ...]) -> list[EngineOutput]:
         try:
@@ -126,7 +134,8 @@ class CpuEngine:
         if isinstance(chosen, OpenVinoRunner):
             # OpenVINO has threads of its own; PyTorch's would spin beside them after every small tensor.
             torch.set_num_threads(1)
-        for play, (width_px, height_px) in zip((rehearsal, *[still] * len(sizes_px)), sizes_px, strict=False):
+        plays = (glimpse,) if isinstance(self._model, LatentModel) else (rehearsal, *[still] * len(sizes_px))
+        for play, (width_px, height_px) in zip(plays, sizes_px, strict=False):
             for src, look in play(self._model.spec, (width_px, height_px)):
                 self._style(chosen, EngineInput(NOBODY, src, look, width_px, height_px), src)
         chosen.forget(NOBODY)

@@ -110,6 +110,10 @@ class PipelineEngine:
             future.set_exception(EngineFailed("the engine was closed"))
         return future
 
+    def prepare(self, stream_id: int, look: Look) -> Future[None]:
+        """See `Engine`."""
+        return self._model.prepare(stream_id, look) if isinstance(self._model, LatentModel) else prepared()
+
     def forget(self, stream_id: int) -> None:
         """See `Engine`. In its turn: a frame that was submitted before would only bring the state back."""
         self._put(stream_id)

@@ -75,6 +75,24 @@ class Hub:
             self._check_room(reference, about.sha, files)
             return self._download(reference, about.sha, files, on_progress)
 
+    def fetch_file(self, reference: HubReference, file: str, on_progress: OnProgress) -> Path:
+        """One safetensors file of a repository, such as a LoRA. Raises as `fetch` does, and NotFound where it has no such file."""
+        known = self.folder(reference)
+        if known is not None and (known / file).is_file():
+            return known / file
+        if self._offline:
+            raise Unavailable(
+                f"{file} of {reference} is not downloaded and the hub may not be asked: start it once without offline"
+            )
+        with translated(reference, self._root):
+            api = optional("huggingface_hub").HfApi(endpoint=self._endpoint, token=self._token)
+            about = api.model_info(reference.repository, revision=reference.revision, files_metadata=True)
+            found = [RemoteFile(one.rfilename, one.size or 0) for one in about.siblings if one.rfilename == file]
+            if not found or not file.endswith(".safetensors"):
+                raise NotFound(f"{reference} has no file {file[:80]!r} of safetensors; see its page on the hub")
+            self._check_room(reference, about.sha, found)
+            return self._download(reference, about.sha, found, on_progress) / file
+
     def _present(self, reference: HubReference) -> Path:
         found = self.folder(reference)
         if found is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,17 @@ class Loaded:
     """diffusers' own, which holds the same modules: LoRAs are loaded through it."""
 
 
-def load_folder(folder: Path, *, vae: Vae = "tiny", tiny: Path | None = None) -> Loaded:
+def load_folder(folder: Path, *, vae: Vae = "tiny", tiny: Path | None = None, scheduler: str = "") -> Loaded:
     """Load a folder in diffusers' layout; `tiny` is a folder with an AutoencoderTiny, by default its own `vae_tiny`.
+
+    `scheduler` is the one of diffusers that a LoRA asks for, in place of the checkpoint's own.
 
     Raises WeightsRejected, ConfigurationError where the extra is missing, ResourceExhausted where memory is.
     """
     diffusers = optional("diffusers")
     checkpoint = open_checkpoint(folder, vae=vae)
+    if scheduler:
+        checkpoint = replace(checkpoint, scheduler={**checkpoint.scheduler, "_class_name": scheduler})
     family = identify(checkpoint)
     check_tensors(checkpoint)
     if not family.is_few_step:

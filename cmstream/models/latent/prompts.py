@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from cmstream.core.errors import EngineFailed, Unavailable
 from cmstream.core.prompting import TextMix
@@ -19,8 +20,8 @@ from cmstream.models.latent.text import TextEncoder
 
 log = logging.getLogger(__name__)
 
-PINNED_TEXTS = 12
-"""Kept for each stream whatever the capacity: what it shows, and what a transition still comes from."""
+PINNED_TEXTS = 48
+"""Kept for each stream whatever the capacity: what it shows, what a transition still comes from, and changes that wait."""
 
 
 class PromptBank:
@@ -50,7 +51,7 @@ class PromptBank:
             while len(pins) > PINNED_TEXTS:
                 pins.popitem(last=False)
             waiting = [self._ask(text) for text in wanted if text not in self._embeddings]
-        return _all(waiting)
+        return all_of(waiting)
 
     def heard(self, mix: TextMix) -> Embedding:
         """The embedding of a mix, a batch of one. Raises EngineFailed for a text that nobody prepared. Engine thread only."""
@@ -112,7 +113,7 @@ class PromptBank:
             del self._embeddings[text]
 
 
-def _all(waiting: list[Future[Embedding]]) -> Future[None]:
+def all_of(waiting: Sequence[Future[Any]]) -> Future[None]:
     """Resolves when all have, with the first error if there is one."""
     done: Future[None] = Future()
     left = len(waiting)
@@ -120,7 +121,7 @@ def _all(waiting: list[Future[Embedding]]) -> Future[None]:
         done.set_result(None)
     lock = threading.Lock()
 
-    def one(found: Future[Embedding]) -> None:
+    def one(found: Future[Any]) -> None:
         nonlocal left
         with lock:
             left -= 1
