@@ -15,9 +15,7 @@ Config = Annotated[Path | None, typer.Option(help="Settings file; by default cms
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 ModelName = Annotated[
     str | None,
-    typer.Option(
-        help="A name from `cmstream models`, a .safetensors file, a folder of diffusers', or hf:owner/name[@revision]."
-    ),
+    typer.Option(help="A name from `cmstream models`, a .safetensors file, a folder of diffusers', or hf:owner/name."),
 ]
 
 

@@ -86,7 +86,6 @@ class Painting:
     def forget(self) -> None:
         """What comes next has nothing to do with what came before."""
         self._engine.forget(_STREAM)
-        self._engine.prepare(_STREAM, self._look).result()
 
     def paint(self, rgb: Rgb, size_px: tuple[int, int]) -> Future[Rgb]:
         """Style one frame; the engine resizes it to `size_px`."""

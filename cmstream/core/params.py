@@ -166,19 +166,11 @@ def _check(spec: ParameterSpec, value: JsonValue) -> JsonValue:
         case "number":
             return _number(spec, value)
         case "integer":
-            number = _number(spec, value)
-            if number != int(number):
-                raise ValueError(f"must be a whole number from {spec.minimum:g} to {spec.maximum:g}")
-            return int(number)
+            return _integer(spec, value)
         case "style":
             return _style_mix(spec.choices, value)
-        case "string" if spec.is_mixed:
-            mix = text_mix(value)
-            return value if isinstance(value, str) else dict(mix)
         case "string":
-            if not isinstance(value, str) or len(value) > MAX_STRING:
-                raise ValueError(f"must be text of at most {MAX_STRING} characters")
-            return value
+            return _text(spec, value)
         case "weights":
             return _weights(spec, value)
         case "choice":
@@ -195,6 +187,22 @@ def _number(spec: ParameterSpec, value: JsonValue) -> float:
         sort = "whole number" if spec.kind == "integer" else "number"
         raise ValueError(f"must be a {sort} from {spec.minimum:.15g} to {spec.maximum:.15g}")
     return float(value)
+
+
+def _integer(spec: ParameterSpec, value: JsonValue) -> int:
+    number = _number(spec, value)
+    if number != int(number):
+        raise ValueError(f"must be a whole number from {spec.minimum:g} to {spec.maximum:g}")
+    return int(number)
+
+
+def _text(spec: ParameterSpec, value: JsonValue) -> JsonValue:
+    if spec.is_mixed:
+        mix = text_mix(value)
+        return value if isinstance(value, str) else dict(mix)
+    if not isinstance(value, str) or len(value) > MAX_STRING:
+        raise ValueError(f"must be text of at most {MAX_STRING} characters")
+    return value
 
 
 def _weights(spec: ParameterSpec, value: JsonValue) -> dict[str, float]:

@@ -17,11 +17,11 @@ import torch
 
 from cmstream.core.clock import NS_PER_MS, Clock, MonotonicClock
 from cmstream.core.errors import ConfigurationError, EngineFailed
-from cmstream.core.look import look_of
+from cmstream.core.look import Look, look_of
 from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import default_params, noise_motion_parameter
 from cmstream.core.trace import Stage
-from cmstream.engine.base import EngineInput, EngineOutput
+from cmstream.engine.base import EngineInput, EngineOutput, prepared
 from cmstream.engine.candidates import DTYPES
 from cmstream.engine.cpu import BUCKETS
 from cmstream.engine.pipeline.device import Device
@@ -31,6 +31,7 @@ from cmstream.engine.pipeline.memory import MemoryPressure, is_out_of_memory
 from cmstream.engine.pipeline.pipeline import Pipeline
 from cmstream.engine.pipeline.slots import Slot
 from cmstream.models.base import Model
+from cmstream.models.latent.model import LatentModel
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class PipelineEngine:
         parameters = (*spec.parameters, noise_motion_parameter())
         self.info = ModelInfo(spec.name, spec.title, spec.licence, spec.styles, parameters, str(device.torch_device), precision)
         self._clock = clock or MonotonicClock()
+        self._model = model
         buckets = tuple(bucket for bucket in BUCKETS if bucket <= max(1, batch))
         self._pressure = MemoryPressure(buckets)
         evaluation = Evaluation(model.to(device.torch_device, chosen), compiler)

@@ -76,7 +76,7 @@ class Hub:
             return self._download(reference, about.sha, files, on_progress)
 
     def fetch_file(self, reference: HubReference, file: str, on_progress: OnProgress) -> Path:
-        """One safetensors file of a repository, such as a LoRA. Raises as `fetch` does, and NotFound where it has no such file."""
+        """One safetensors file of a repository, such as a LoRA. Raises as `fetch` does, and NotFound where it has none such."""
         known = self.folder(reference)
         if known is not None and (known / file).is_file():
             return known / file

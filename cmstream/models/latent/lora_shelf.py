@@ -33,7 +33,7 @@ def lora_places(told: Iterable[str]) -> dict[str, Path | tuple[HubReference, str
         name, equals, place = one.partition("=")
         if not equals or not place or not _NAME.fullmatch(name) or name in places:
             raise ConfigurationError(
-                f"models.loras: {one[:80]!r} must be name=path or name=hf:owner/name; names are letters, digits, _ and -, each once"
+                f"models.loras: {one[:80]!r} must be name=path or name=hf:owner/name, each name once, of letters and digits"
             )
         places[name] = _on_hub(place) if place.startswith(PREFIX) else Path(place).expanduser()
     return places
