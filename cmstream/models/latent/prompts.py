@@ -13,6 +13,9 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import torch
+
+from cmstream.core.cores import usable_cores
 from cmstream.core.errors import EngineFailed, Unavailable
 from cmstream.core.prompting import TextMix
 from cmstream.models.latent.embedding import Embedding, mixed
@@ -35,7 +38,8 @@ class PromptBank:
         self._pending: dict[str, Future[Embedding]] = {}
         self._pins: dict[int, OrderedDict[str, None]] = {}
         self._mixes: OrderedDict[TextMix, Embedding] = OrderedDict()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prompts")
+        cores = max(1, usable_cores() // 2)  # the others go on with frames
+        self._thread = ThreadPoolExecutor(1, "prompts", torch.set_num_threads, (cores,))
 
     def __repr__(self) -> str:
         return f"<PromptBank {len(self._embeddings)} of {self._capacity}, {len(self._pending)} being encoded>"
