@@ -16,6 +16,8 @@ from cmstream.engine.cpu import CpuEngine
 from cmstream.engine.pipeline.cuda_device import CudaDevice
 from cmstream.engine.pipeline.engine import PipelineEngine
 from cmstream.engine.pipeline.evaluation import inductor
+from cmstream.models.base import Model
+from cmstream.models.latent.model import LatentModel
 from cmstream.models.latent.opening import Tell
 from cmstream.models.registry import load
 from cmstream.settings import EngineSettings, ModelSettings
@@ -57,7 +59,15 @@ def build_engine(
     model = load(settings.model, models, tell)
     if tell is not None:
         tell("warming up")
-    sizes_px = sizes_px or (settings.size_px,)
+    try:
+        return _engine(model, settings, clock, device, sizes_px or (settings.size_px,))
+    except BaseException:
+        if isinstance(model, LatentModel):
+            model.close()
+        raise
+
+
+def _engine(model: Model, settings: EngineSettings, clock: Clock, device: str, sizes_px: Sequence[int]) -> Engine:
     warm_up_px = tuple(dict.fromkeys(working_size(*source, size_px) for size_px in sizes_px for source in COMMON_SOURCES_PX))
     if device == "cpu":
         batch = settings.batch or 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from cmstream.engine.base import prepared
 from cmstream.engine.fake import FakeEngine
 
 READY = "ready"
+PATIENCE_S = 5.0
 
 
 class SlowTexts(FakeEngine):
@@ -25,12 +27,21 @@ class SlowTexts(FakeEngine):
         )
         self.waiting: dict[str, Future[None]] = {}
         self.ready = {READY}
+        self._asked = asyncio.Event()
 
     def prepare(self, stream_id: int, look: Look) -> Future[None]:
         texts = [] if look.prompting is None else [text for text in look.prompting.texts if text not in self.ready | {""}]
         if not texts:
             return prepared()
+        self._asked.set()
         return self.waiting.setdefault(texts[0], Future())
+
+    async def asked(self, text: str) -> None:
+        """Returns once it was asked for."""
+        async with asyncio.timeout(PATIENCE_S):
+            while text not in self.waiting:
+                self._asked.clear()
+                await self._asked.wait()
 
     def finish(self, text: str, error: Exception | None = None) -> None:
         """The text is ready, or never will be."""

@@ -27,6 +27,7 @@ from cmstream.engine.cpu import BUCKETS
 from cmstream.engine.pipeline.device import Device
 from cmstream.engine.pipeline.evaluation import Compiler, Evaluation
 from cmstream.engine.pipeline.flight import Finished, InFlight
+from cmstream.engine.pipeline.latent_course import LatentCourse
 from cmstream.engine.pipeline.memory import MemoryPressure, is_out_of_memory
 from cmstream.engine.pipeline.pipeline import Pipeline
 from cmstream.engine.pipeline.slots import Slot
@@ -86,7 +87,9 @@ class PipelineEngine:
         self._model = model
         buckets = tuple(bucket for bucket in BUCKETS if bucket <= max(1, batch))
         self._pressure = MemoryPressure(buckets)
-        evaluation = Evaluation(model.to(device.torch_device, chosen), compiler)
+        placed = model.to(device.torch_device, chosen)
+        course = LatentCourse(placed, chosen) if isinstance(placed, LatentModel) else None
+        evaluation = Evaluation(placed, compiler, course)
         self.pipeline = Pipeline(device, spec, evaluation, buckets)
         self._closing = threading.Lock()
         self._closed = False
@@ -125,6 +128,8 @@ class PipelineEngine:
         self._put(None)
         for thread in self._threads:
             thread.join()
+        if isinstance(self._model, LatentModel):
+            self._model.close()
 
     def _put(self, item: Submitted | int | None) -> bool:
         with self._closing:  # nothing may come after the None that ends the thread
@@ -165,10 +170,15 @@ class PipelineEngine:
             if isinstance(item, Submitted):
                 self._issue(item)
             else:
-                self.pipeline.forget(item)
+                self._forget(item)
             del item  # frames are large
         self._outbox.put(None)
         self.pipeline.close()
+
+    def _forget(self, stream_id: int) -> None:
+        self.pipeline.forget(stream_id)
+        if isinstance(self._model, LatentModel):
+            self._model.forget(stream_id)
 
     def _issue(self, wanted: Submitted) -> None:
         slot = self.pipeline.slots.take()

@@ -19,11 +19,9 @@ class FewStep:
     """A LoRA that makes a model of a few steps of an ordinary one."""
 
     reference: HubReference
-    scheduler: str
-    """The scheduler of diffusers that it was distilled for."""
+    student: str
+    """How it is sampled, a name of `students`."""
     file: str = "pytorch_lora_weights.safetensors"
-    eta: float | None = None
-    """TCD's stochasticity, where its authors ask for another than the usual one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,6 @@ TAESDXL = HubReference("madebyollin/taesdxl", "b20258aaef75ef61e659c1e0f14f251cf
 SD15 = HubReference("stable-diffusion-v1-5/stable-diffusion-v1-5", "451f4fe16113bff5a5d2269ed5ad43b0592e9a14")
 SDXL = HubReference("stabilityai/stable-diffusion-xl-base-1.0", "462165984030d82259a11f4367a4eed129e94a7b")
 HYPER = HubReference("ByteDance/Hyper-SD", "07822d9cde7a6c34b8f35c169a87a9a2885fd929")
-LCM, TCD = "LCMScheduler", "TCDScheduler"
 
 CATALOGUE: Mapping[str, Entry] = {
     "sd-turbo": Entry(
@@ -78,7 +75,7 @@ CATALOGUE: Mapping[str, Entry] = {
         "CreativeML OpenRAIL-M",
         2.2,
         6,
-        FewStep(HubReference("latent-consistency/lcm-lora-sdv1-5", "cf2fced511dbe7e26c8d1d397e728fbab875db4b"), LCM),
+        FewStep(HubReference("latent-consistency/lcm-lora-sdv1-5", "cf2fced511dbe7e26c8d1d397e728fbab875db4b"), "lcm"),
     ),
     "sdxl-lcm": Entry(
         SDXL,
@@ -86,7 +83,7 @@ CATALOGUE: Mapping[str, Entry] = {
         "CreativeML OpenRAIL++-M",
         7.2,
         12,
-        FewStep(HubReference("latent-consistency/lcm-lora-sdxl", "a18548dd4956b174ec5b0d78d340c8dae0a129cd"), LCM),
+        FewStep(HubReference("latent-consistency/lcm-lora-sdxl", "a18548dd4956b174ec5b0d78d340c8dae0a129cd"), "lcm"),
     ),
     "sd15-tcd": Entry(
         SD15,
@@ -94,7 +91,7 @@ CATALOGUE: Mapping[str, Entry] = {
         "CreativeML OpenRAIL-M; LoRA: MIT",
         2.2,
         6,
-        FewStep(HubReference("h1t/TCD-SD15-LoRA", "449a99f6bbded2bdbbc66386b2a4fbf8db8d3807"), TCD),
+        FewStep(HubReference("h1t/TCD-SD15-LoRA", "449a99f6bbded2bdbbc66386b2a4fbf8db8d3807"), "tcd"),
     ),
     "sdxl-tcd": Entry(
         SDXL,
@@ -102,7 +99,7 @@ CATALOGUE: Mapping[str, Entry] = {
         "CreativeML OpenRAIL++-M; LoRA: MIT",
         7.2,
         12,
-        FewStep(HubReference("h1t/TCD-SDXL-LoRA", "ea69e290a201cbb9ac232be2d5c81ef6dc0fc3a2"), TCD),
+        FewStep(HubReference("h1t/TCD-SDXL-LoRA", "ea69e290a201cbb9ac232be2d5c81ef6dc0fc3a2"), "tcd"),
     ),
     "sd15-hyper": Entry(
         SD15,
@@ -110,7 +107,7 @@ CATALOGUE: Mapping[str, Entry] = {
         f"CreativeML OpenRAIL-M; LoRA: {CARD}",
         2.3,
         6,
-        FewStep(HYPER, TCD, "Hyper-SD15-1step-lora.safetensors", eta=1.0),
+        FewStep(HYPER, "hyper-sd-unified", "Hyper-SD15-1step-lora.safetensors"),
     ),
     "sdxl-hyper": Entry(
         SDXL,
@@ -118,7 +115,7 @@ CATALOGUE: Mapping[str, Entry] = {
         f"CreativeML OpenRAIL++-M; LoRA: {CARD}",
         7.5,
         12,
-        FewStep(HYPER, TCD, "Hyper-SDXL-1step-lora.safetensors", eta=1.0),
+        FewStep(HYPER, "hyper-sd-unified", "Hyper-SDXL-1step-lora.safetensors"),
     ),
     "sana-sprint": Entry(
         HubReference("Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers", "19683c58b7ea290e55cedd8950ae1d86ada7ef96"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from cmstream.models.latent.family import Family
 from cmstream.models.latent.header import MEND, read_header
 from cmstream.models.latent.identify import identify
 from cmstream.models.latent.network import Network, SanaTransformer, UNet
+from cmstream.models.latent.students import Student, taught
 from cmstream.models.latent.text import CheckpointText
 
 log = logging.getLogger(__name__)
@@ -41,18 +42,18 @@ class Loaded:
     """diffusers' own, which holds the same modules: LoRAs are loaded through it."""
 
 
-def load_folder(folder: Path, *, vae: Vae = "tiny", tiny: Path | None = None, scheduler: str = "") -> Loaded:
+def load_folder(folder: Path, *, vae: Vae = "tiny", tiny: Path | None = None, student: Student | None = None) -> Loaded:
     """Load a folder in diffusers' layout; `tiny` is a folder with an AutoencoderTiny, by default its own `vae_tiny`.
 
-    `scheduler` is the one of diffusers that a LoRA asks for, in place of the checkpoint's own.
+    `student` is what a LoRA, which is not loaded here, makes of it.
 
     Raises WeightsRejected, ConfigurationError where the extra is missing, ResourceExhausted where memory is.
     """
     diffusers = optional("diffusers")
     checkpoint = open_checkpoint(folder, vae=vae)
-    if scheduler:
-        checkpoint = replace(checkpoint, scheduler={**checkpoint.scheduler, "_class_name": scheduler})
     family = identify(checkpoint)
+    if student is not None:
+        family = taught(family, student)
     check_tensors(checkpoint)
     if not family.is_few_step:
         log.warning("%s is no few-step model: add a LoRA of LCM, TCD or Hyper-SD, or expect noise", folder.name)

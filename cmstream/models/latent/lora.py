@@ -77,22 +77,20 @@ class Adaptation:
     def __init__(self, network: Any) -> None:
         self._network = network
         self._plain: dict[str, Tensor] = {}  # by layer, as loaded; of layers that a LoRA has changed
-        self._mix: LoraMix = ()
+        self.mix: LoraMix = ()
         self._changed: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
-        return f"<Adaptation {dict(self._mix)}, {len(self._changed)} layers changed>"
+        return f"<Adaptation {dict(self.mix)}, {len(self._changed)} layers changed>"
 
     def turn_to(self, mix: LoraMix, loras: Mapping[str, Lora]) -> None:
-        """Write the weights that `mix` asks for. Nothing is done where they are there already."""
-        if mix == self._mix:
-            return
+        """Write the weights that `mix` asks for."""
         asked = [(loras[name], weight) for name, weight in mix]
         changed = frozenset(name for lora, _ in asked for name in lora.layers)
         with torch.no_grad():
             for name in sorted(self._changed | changed):
                 self._write(name, [(lora, weight) for lora, weight in asked if name in lora.layers])
-        self._mix, self._changed = mix, changed
+        self.mix, self._changed = mix, changed
 
     def _write(self, name: str, asked: list[tuple[Lora, float]]) -> None:
         target = self._network.get_submodule(name).weight

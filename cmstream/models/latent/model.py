@@ -28,7 +28,7 @@ from cmstream.core.prompting import (
 )
 from cmstream.models.base import ModelInput, ModelSpec
 from cmstream.models.latent.direct import Heard
-from cmstream.models.latent.embedding import batched
+from cmstream.models.latent.embedding import Embedding, batched
 from cmstream.models.latent.family import Guidance
 from cmstream.models.latent.loading import Loaded
 from cmstream.models.latent.lora import Adaptation
@@ -40,6 +40,7 @@ from cmstream.models.latent.schedule import MAX_STEPS, Plan, plan
 STYLE = "prompt"
 """The one style of a latent model is its prompt."""
 DEFAULT_PROMPT = "an oil painting, thick brush strokes"
+DEFAULT = Prompting(((DEFAULT_PROMPT, 1.0),))
 NOBODY = -1
 """The stream for which the default prompt is kept."""
 MAX_GUIDANCE = 12.0
@@ -93,6 +94,15 @@ class LatentModel:
         look = look_of(default_params(self.spec.parameters))
         return self.paint(batch.src, batch.noise, [look] * len(batch.src))
 
+    @property
+    def default_embedding(self) -> Embedding:
+        """Of the default prompt, a batch of one: every other has its shapes."""
+        return self.prompts.heard(DEFAULT.prompt)
+
+    def prompting_of(self, look: Look) -> Prompting:
+        """What a look asks for, the default where it says nothing."""
+        return look.prompting or DEFAULT
+
     def paint(self, src: Tensor, noise: Tensor, looks: Sequence[Look]) -> Tensor:
         """`src` [B,3,H,W] in [-1,1], `noise` [B,3,H,W] ~ N(0,1), a look each -> [B,3,H,W] in about [-1,1], as `src` is typed.
 
@@ -104,6 +114,11 @@ class LatentModel:
             found = self._run(src[where].to(self._dtype), noise[where].to(self._dtype), rows)
             painted[where] = found.to(src.dtype)
         return painted
+
+    def adapt(self, mix: LoraMix) -> None:
+        """Have the network's weights under a mix of LoRAs. Engine thread only. Raises EngineFailed for one not prepared."""
+        if mix != self.adaptation.mix:
+            self.adaptation.turn_to(mix, {} if self.loras is None else self.loras.taken(name for name, _ in mix))
 
     def prepare(self, stream_id: int, look: Look) -> Future[None]:
         """Have the texts of a look encoded and its LoRAs read; see `Engine.prepare`. From any thread, returns at once."""
@@ -127,21 +142,22 @@ class LatentModel:
     def _groups(self, looks: Sequence[Look]) -> Iterator[list[_Row]]:
         groups: dict[tuple[int, bool, LoraMix], list[_Row]] = {}
         for index, look in enumerate(looks):
-            prompting = look.prompting or Prompting(((DEFAULT_PROMPT, 1.0),))
+            prompting = self.prompting_of(look)
             steps = plan(self.loaded.family, prompting.steps, look.strength)
             if steps:
-                alike = (len(steps), self._is_twice(prompting), prompting.loras)
+                alike = (len(steps), self.is_twice(prompting), prompting.loras)
                 groups.setdefault(alike, []).append(_Row(index, steps, prompting))
         yield from groups.values()
 
-    def _is_twice(self, prompting: Prompting) -> bool:
+    def is_twice(self, prompting: Prompting) -> bool:
+        """Whether it is guided against the negative prompt, by a second evaluation."""
         return self.loaded.family.guidance is Guidance.FREE and prompting.is_full and prompting.guidance != 1
 
     def _run(self, src: Tensor, noise: Tensor, rows: Sequence[_Row]) -> Tensor:
-        autoencoder, steps, mix = self.loaded.path.autoencoder, len(rows[0].plan), rows[0].prompting.loras
-        self.adaptation.turn_to(mix, {} if self.loras is None else self.loras.taken(name for name, _ in mix))
+        autoencoder, steps = self.loaded.path.autoencoder, len(rows[0].plan)
+        self.adapt(rows[0].prompting.loras)
         fields = latent_noise(noise, autoencoder.channels, autoencoder.factor_px, steps)
-        negatives = [row.prompting.negative for row in rows] if self._is_twice(rows[0].prompting) else []
+        negatives = [row.prompting.negative for row in rows] if self.is_twice(rows[0].prompting) else []
         heard = Heard(
             batched([self.prompts.heard(row.prompting.prompt) for row in rows]).to(self._device, self._dtype),
             torch.tensor([row.prompting.guidance for row in rows], device=self._device),

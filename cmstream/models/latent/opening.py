@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cmstream.core.cache_folder import AUTO, cache_folder
@@ -21,6 +21,7 @@ from cmstream.models.latent.lora import fuse, read_lora
 from cmstream.models.latent.lora_shelf import LoraShelf, lora_places
 from cmstream.models.latent.model import LatentModel
 from cmstream.models.latent.reference import PREFIX, HubReference, parse_reference
+from cmstream.models.latent.students import student_named
 from cmstream.settings import ModelSettings
 
 log = logging.getLogger(__name__)
@@ -65,10 +66,10 @@ def open_latent(told: str, settings: ModelSettings, tell: Tell) -> LatentModel:
     tiny = _tiny(hub, folder, settings, tell)
     lora = None if what.few_step is None else fetch_file(hub, what.few_step.reference, what.few_step.file, tell)
     tell("reading the weights")
-    scheduler = what.few_step.scheduler if what.few_step is not None else ""
-    loaded = load_folder(folder, vae=settings.autoencoder, tiny=tiny, scheduler=scheduler)
-    if what.few_step is not None and lora is not None:
-        loaded = _distilled(loaded, what.few_step, lora)
+    student = None if what.few_step is None else student_named(what.few_step.student)
+    loaded = load_folder(folder, vae=settings.autoencoder, tiny=tiny, student=student)
+    if lora is not None:
+        fuse(loaded.path.network.module, read_lora(lora, loaded), 1.0)
     tell("encoding the first prompt")
     return LatentModel(what.name, what.title, what.licence, loaded, _shelf(hub, settings, loaded))
 
@@ -126,13 +127,6 @@ def _present_or(hub: Hub, reference: HubReference, fetch: Callable[[], Path]) ->
             raise
         log.warning("running what was downloaded before: %s", error)
         return found
-
-
-def _distilled(loaded: Loaded, few_step: FewStep, lora: Path) -> Loaded:
-    fuse(loaded.path.network.module, read_lora(lora, loaded), 1.0)
-    if few_step.eta is None:
-        return loaded
-    return replace(loaded, family=replace(loaded.family, eta=few_step.eta))
 
 
 def _told(tell: Tell, reference: HubReference) -> OnProgress:

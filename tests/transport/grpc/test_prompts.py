@@ -1,4 +1,4 @@
-"""Changes that take a while to be made ready, in a conversation and over the JSON API: nothing waits for them but their answer."""
+"""Changes that take a while to be made ready, over gRPC and the JSON API: nothing waits for them but their answer."""
 
 from __future__ import annotations
 
@@ -27,13 +27,6 @@ async def prompt_of(client: Dialogue, frame_id: int) -> str:
     return str(json_of((await client.hear("frame")).frame.parameters)["prompt"])
 
 
-async def asked(engine: SlowTexts, text: str) -> None:
-    """Until the engine was asked for it."""
-    async with asyncio.timeout(PATIENCE_S):
-        while text not in engine.waiting:
-            await asyncio.sleep(0.001)
-
-
 async def test_frames_are_answered_while_a_prompt_is_encoded(engine: SlowTexts) -> None:
     async with serving(engine=engine) as server, dialogue(server.address) as client:
         await client.open("cam", transition_ms=0)
@@ -49,7 +42,7 @@ async def test_a_prompt_that_cannot_be_encoded_is_refused_in_the_stream_which_go
     async with serving(engine=engine) as server, dialogue(server.address) as client:
         await client.open("cam")
         await client.update(7, prompt="bad")
-        await asked(engine, "bad")
+        await engine.asked("bad")
         engine.finish("bad", EngineFailed("the prompt could not be encoded"))
         rejected = (await client.hear("parameters_rejected")).parameters_rejected
         assert rejected.request_id == 7
@@ -62,7 +55,7 @@ async def test_who_has_said_everything_still_gets_the_answer(engine: SlowTexts) 
         await client.open("cam")
         await client.update(7, prompt="fog")
         await client.finish()
-        await asked(engine, "fog")
+        await engine.asked("fog")
         engine.finish("fog")
         heard = await client.hear_all()
         assert [response.WhichOneof("response") for response in heard] == ["parameters_accepted"]
@@ -74,18 +67,18 @@ async def test_a_call_that_leaves_meanwhile_ends_and_gives_its_place_back(engine
             await client.open("cam")
             for number in range(3):
                 await client.update(number, prompt=f"text {number}")
-            await asked(engine, "text 2")
-        async with asyncio.timeout(PATIENCE_S):
-            while server.registry.get("cam").publisher is not None:
-                await asyncio.sleep(0.001)
+            await engine.asked("text 2")
         session = server.registry.get("cam")
+        with session.watch() as watch:
+            while session.publisher is not None:
+                assert await watch.changed(PATIENCE_S)
         session.ask({"prompt": "text 3"}).end()
 
 
 async def test_a_call_opens_with_its_prompt_ready(engine: SlowTexts) -> None:
     async with serving(engine=engine) as server, dialogue(server.address) as client, asyncio.TaskGroup() as group:
         opening = group.create_task(client.open("cam", prompt="fog"))
-        await asked(engine, "fog")
+        await engine.asked("fog")
         engine.finish("fog")
         assert json_of((await opening).parameters)["prompt"] == "fog"
         assert await prompt_of(client, 0) == "fog"
@@ -96,7 +89,7 @@ async def test_a_patch_is_answered_when_its_prompt_is_ready_and_blocks_nobody(en
         server.registry.open("cam")
         async with asyncio.TaskGroup() as group:
             slow = group.create_task(http.patch(CAM, json={"prompt": {"fog": 1, READY: 3}}))
-            await asked(engine, "fog")
+            await engine.asked("fog")
             async with http.patch(CAM, json={"strength": 0.5}) as quick:
                 assert (await quick.json())["params"]["prompt"] == READY
             engine.finish("fog")
