@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from cmstream.core.errors import CmstreamError, ConfigurationError, EngineFailed, Unavailable
+from cmstream.core.errors import CmstreamError, ConfigurationError, EngineFailed, ResourceExhausted, Unavailable
 from cmstream.models.latent.loading import Loaded
 from cmstream.models.latent.lora import Lora, read_lora
 from cmstream.models.latent.prompts import all_of
@@ -91,6 +91,9 @@ class LoraShelf:
         except CmstreamError as error:
             log.warning("the LoRA %s cannot be used: %s", name, error)
             raise
+        except (RuntimeError, MemoryError) as error:
+            log.warning("the LoRA %s cannot be used: %s", name, error)
+            raise ResourceExhausted(f"there is no memory for the LoRA {name}; leave it out, or take a smaller model") from error
         else:
             with self._lock:
                 self._loras[name] = lora
