@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cmstream.engine.base import Engine
+
+if TYPE_CHECKING:
+    from cmstream.models.latent.model import LatentModel
 
 
 def load_engine(model: str | None, device: str | None) -> Engine:
@@ -24,3 +29,17 @@ def load_engine(model: str | None, device: str | None) -> Engine:
         return build_engine(
             settings.engine, MonotonicClock(), models=settings.models, tell=lambda what: status.update(escape(what))
         )
+
+
+def load_latent(model: str) -> LatentModel:
+    """A latent model without an engine, on the CPU in float32. Raises the same."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from cmstream.models.latent.opening import open_latent
+    from cmstream.settings import default_config_path
+    from cmstream.settings_loader import load_settings
+
+    settings = load_settings(default_config_path()).models
+    with Console(stderr=True).status("loading the teacher") as status:
+        return open_latent(model, settings, lambda what: status.update(escape(what)))

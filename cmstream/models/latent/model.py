@@ -103,15 +103,16 @@ class LatentModel:
         """What a look asks for, the default where it says nothing."""
         return look.prompting or DEFAULT
 
-    def paint(self, src: Tensor, noise: Tensor, looks: Sequence[Look]) -> Tensor:
+    def paint(self, src: Tensor, noise: Tensor, looks: Sequence[Look], *, noise_factor: int = 1) -> Tensor:
         """`src` [B,3,H,W] in [-1,1], `noise` [B,3,H,W] ~ N(0,1), a look each -> [B,3,H,W] in about [-1,1], as `src` is typed.
 
+        A side of `src` may be `noise_factor` times that of `noise`, a power of two: its latents are made of fewer numbers then.
         Strength is how much noise the network has to remove; where that is none, the source is returned as it is.
         """
         painted = src.clone()
         for rows in self._groups(looks):
             where = torch.tensor([row.index for row in rows], device=src.device)
-            found = self._run(src[where].to(self._dtype), noise[where].to(self._dtype), rows)
+            found = self._run(src[where].to(self._dtype), noise[where].to(self._dtype), rows, noise_factor)
             painted[where] = found.to(src.dtype)
         return painted
 
@@ -153,10 +154,10 @@ class LatentModel:
         """Whether it is guided against the negative prompt, by a second evaluation."""
         return self.loaded.family.guidance is Guidance.FREE and prompting.is_full and prompting.guidance != 1
 
-    def _run(self, src: Tensor, noise: Tensor, rows: Sequence[_Row]) -> Tensor:
+    def _run(self, src: Tensor, noise: Tensor, rows: Sequence[_Row], noise_factor: int) -> Tensor:
         autoencoder, steps = self.loaded.path.autoencoder, len(rows[0].plan)
         self.adapt(rows[0].prompting.loras)
-        fields = latent_noise(noise, autoencoder.channels, autoencoder.factor_px, steps)
+        fields = latent_noise(noise, autoencoder.channels, autoencoder.factor_px // noise_factor, steps)
         negatives = [row.prompting.negative for row in rows] if self.is_twice(rows[0].prompting) else []
         heard = Heard(
             batched([self.prompts.heard(row.prompting.prompt) for row in rows]).to(self._device, self._dtype),
