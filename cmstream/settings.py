@@ -127,6 +127,9 @@ class ModelSettings(Section):
     autoencoder: Literal["tiny", "full"] = Field(
         "tiny", description="tiny (TAESD) is for real time; full is the checkpoint's own, several times slower."
     )
+    student: str = Field(
+        "", description="How an ordinary checkpoint was made one of few steps: 'lightning', or with a LoRA 'lcm=hf:owner/name'."
+    )
     loras: tuple[str, ...] = Field(
         (), description="LoRAs that streams may mix in, e.g. 'ink=ink.safetensors' or 'ink=hf:owner/name/file.safetensors'."
     )

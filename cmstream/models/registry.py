@@ -1,5 +1,5 @@
 """The models that can be loaded: the embedded ones and those of the catalogue by name, painters of this project's by their
-file, latent models by their folder or their name on the hub.
+file, latent models by their file, their folder or their name on the hub.
 
 Blocking; runs where the server or a command starts up. Knows file formats only through `weights` and `latent`.
 """
@@ -16,6 +16,7 @@ from cmstream.models.latent.catalogue import CATALOGUE, Entry
 from cmstream.models.latent.hub import Hub
 from cmstream.models.latent.opening import Tell, hub_of, is_present, open_latent
 from cmstream.models.latent.reference import PREFIX
+from cmstream.models.latent.single_file import is_single_file
 from cmstream.models.weights import PICKLE_SUFFIXES, load_painter
 from cmstream.settings import ModelSettings
 
@@ -63,7 +64,7 @@ def load(name_or_path: str, settings: ModelSettings | None = None, tell: Tell | 
     if name_or_path in _MODELS:
         return load_painter(embedded_path(name_or_path))
     path = Path(name_or_path).expanduser()
-    if name_or_path in CATALOGUE or name_or_path.startswith(PREFIX) or (name_or_path and path.is_dir()):
+    if name_or_path in CATALOGUE or name_or_path.startswith(PREFIX) or _is_latent(name_or_path, path):
         return open_latent(name_or_path, settings or ModelSettings(), tell or _quiet)
     # A pickle's name goes to the reader too, which refuses it by name.
     if path.suffix.lower() in {".safetensors"} | PICKLE_SUFFIXES or len(path.parts) > 1:
@@ -80,6 +81,10 @@ def _listing(name: str, about: _Embedded) -> Listing:
     path = embedded_path(name)
     present = path.is_file()
     return Listing(name, about.title, about.licence, path.stat().st_size if present else 0, about.needs, present)
+
+
+def _is_latent(told: str, path: Path) -> bool:
+    return bool(told) and (path.is_dir() or is_single_file(path))
 
 
 def _entry_listing(name: str, entry: Entry, hub: Hub) -> Listing:

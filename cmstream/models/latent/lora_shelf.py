@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 
@@ -26,17 +27,31 @@ USUAL_FILE = "pytorch_lora_weights.safetensors"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
-def lora_places(told: Iterable[str]) -> dict[str, Path | tuple[HubReference, str]]:
+Place: TypeAlias = Path | tuple[HubReference, str]
+"""Of a LoRA: its file, or its repository and the name of its file in there."""
+
+
+def lora_places(told: Iterable[str]) -> dict[str, Place]:
     """Of settings such as "ink=ink.safetensors" and "ink=hf:owner/name/file.safetensors". Raises ConfigurationError."""
-    places: dict[str, Path | tuple[HubReference, str]] = {}
+    places: dict[str, Place] = {}
     for one in told:
         name, equals, place = one.partition("=")
         if not equals or not place or not _NAME.fullmatch(name) or name in places:
             raise ConfigurationError(
                 f"models.loras: {one[:80]!r} must be name=path or name=hf:owner/name, each name once, of letters and digits"
             )
-        places[name] = _on_hub(place) if place.startswith(PREFIX) else Path(place).expanduser()
+        places[name] = place_of(place)
     return places
+
+
+def place_of(told: str) -> Place:
+    """Of a path, `hf:owner/name[@revision]`, or that with `/file.safetensors`. Raises NotFound."""
+    if not told.startswith(PREFIX):
+        return Path(told).expanduser()
+    if not told.endswith(".safetensors"):
+        return parse_reference(told), USUAL_FILE
+    repository, _, file = told.rpartition("/")
+    return parse_reference(repository), file
 
 
 class LoraShelf:
@@ -100,10 +115,3 @@ class LoraShelf:
         finally:
             with self._lock:
                 self._pending.pop(name, None)
-
-
-def _on_hub(place: str) -> tuple[HubReference, str]:
-    if not place.endswith(".safetensors"):
-        return parse_reference(place), USUAL_FILE
-    repository, _, file = place.rpartition("/")
-    return parse_reference(repository), file

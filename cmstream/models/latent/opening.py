@@ -18,10 +18,11 @@ from cmstream.models.latent.checkpoint import pipeline_of
 from cmstream.models.latent.hub import FOLDERS, Hub, OnProgress
 from cmstream.models.latent.loading import TINY_FOLDER, Loaded, load_folder
 from cmstream.models.latent.lora import fuse, read_lora
-from cmstream.models.latent.lora_shelf import LoraShelf, lora_places
+from cmstream.models.latent.lora_shelf import LoraShelf, Place, lora_places, place_of
 from cmstream.models.latent.model import LatentModel
 from cmstream.models.latent.reference import PREFIX, HubReference, parse_reference
-from cmstream.models.latent.students import student_named
+from cmstream.models.latent.single_file import unpacked
+from cmstream.models.latent.students import Student, student_named
 from cmstream.settings import ModelSettings
 
 log = logging.getLogger(__name__)
@@ -40,11 +41,12 @@ class Wanted:
     title: str
     licence: str
     place: HubReference | Path
+    """On the hub, a folder, or a single file."""
     few_step: FewStep | None = None
 
 
 def wanted(told: str) -> Wanted:
-    """What a name of the catalogue, `hf:owner/name[@revision]` or a folder stands for. Raises NotFound."""
+    """What a name of the catalogue, `hf:owner/name[@revision]` or a path stands for. Raises NotFound."""
     entry = CATALOGUE.get(told)
     if entry is not None:
         return Wanted(told, entry.title, entry.licence, entry.reference, entry.few_step)
@@ -52,8 +54,9 @@ def wanted(told: str) -> Wanted:
         reference = parse_reference(told)
         name = reference.repository.rpartition("/")[2]
         return Wanted(name, reference.repository, CARD, reference)
-    folder = Path(told).expanduser()
-    return Wanted(folder.resolve().name, folder.resolve().name, "as its folder says", folder)
+    path = Path(told).expanduser()
+    name = path.resolve().stem if path.is_file() else path.resolve().name
+    return Wanted(name, name, "see where it comes from", path)
 
 
 def open_latent(told: str, settings: ModelSettings, tell: Tell) -> LatentModel:
@@ -62,11 +65,10 @@ def open_latent(told: str, settings: ModelSettings, tell: Tell) -> LatentModel:
     Raises NotFound, WeightsRejected, Unavailable, ResourceExhausted or ConfigurationError.
     """
     what, hub = wanted(told), hub_of(settings)
-    folder = what.place if isinstance(what.place, Path) else _fetched(hub, what.place, settings, tell)
+    folder = _folder(hub, what.place, settings, tell)
     tiny = _tiny(hub, folder, settings, tell)
-    lora = None if what.few_step is None else fetch_file(hub, what.few_step.reference, what.few_step.file, tell)
+    student, lora = _student(hub, what, settings, tell)
     tell("reading the weights")
-    student = None if what.few_step is None else student_named(what.few_step.student)
     loaded = load_folder(folder, vae=settings.autoencoder, tiny=tiny, student=student)
     if lora is not None:
         fuse(loaded.path.network.module, read_lora(lora, loaded), 1.0)
@@ -88,24 +90,49 @@ def is_present(entry: Entry, hub: Hub) -> bool:
     return folder is not None and any((folder / part).glob("*.safetensors") for part in ("unet", "transformer"))
 
 
-def fetch_file(hub: Hub, reference: HubReference, file: str, tell: Tell) -> Path:
-    """One file of a repository, such as a LoRA."""
-    return hub.fetch_file(reference, file, _told(tell, reference))
-
-
 def _shelf(hub: Hub, settings: ModelSettings, loaded: Loaded) -> LoraShelf | None:
     places = lora_places(settings.loras)
 
-    def fetch(name: str) -> Path:
-        place = places[name]
-        return place if isinstance(place, Path) else hub.fetch_file(*place, lambda present, total: None)
+    return LoraShelf(places, lambda name: _file(hub, places[name], _quiet), loaded) if places else None
 
-    return LoraShelf(places, fetch, loaded) if places else None
+
+def _student(hub: Hub, what: Wanted, settings: ModelSettings, tell: Tell) -> tuple[Student | None, Path | None]:
+    """How the model is sampled, where its own configs do not say, and the LoRA that makes it so."""
+    if what.few_step is not None:
+        place: Place | None = (what.few_step.reference, what.few_step.file)
+        name = what.few_step.student
+    elif settings.student:
+        name, _, told = settings.student.partition("=")
+        place = place_of(told) if told else None
+    else:
+        return None, None
+    return student_named(name), None if place is None else _file(hub, place, tell)
+
+
+def _file(hub: Hub, place: Place, tell: Tell) -> Path:
+    return place if isinstance(place, Path) else hub.fetch_file(*place, _told(tell, place[0]))
+
+
+def _quiet(what: str) -> None:
+    """Nobody waits for it alone."""
+
+
+def _folder(hub: Hub, place: HubReference | Path, settings: ModelSettings, tell: Tell) -> Path:
+    if isinstance(place, HubReference):
+        return _fetched(hub, place, settings, tell)
+    if place.is_dir():
+        return place
+    tell("unpacking the checkpoint, once")
+    return unpacked(place, lambda base: _configs(hub, base, tell), hub.root / "unpacked")
+
+
+def _configs(hub: Hub, reference: HubReference, tell: Tell) -> Path:
+    return _present_or(hub, reference, lambda: hub.fetch(reference, _told(tell, reference), without=FOLDERS))
 
 
 def _fetched(hub: Hub, reference: HubReference, settings: ModelSettings, tell: Tell) -> Path:
-    configs = _present_or(hub, reference, lambda: hub.fetch(reference, _told(tell, reference), without=FOLDERS))
-    needless = {"vae"} if settings.autoencoder == "tiny" and pipeline_of(configs).is_slow else set[str]()
+    is_slow = pipeline_of(_configs(hub, reference, tell)).is_slow
+    needless = {"vae"} if settings.autoencoder == "tiny" and is_slow else set[str]()
     return _present_or(hub, reference, lambda: hub.fetch(reference, _told(tell, reference), without=frozenset(needless)))
 
 
