@@ -58,8 +58,12 @@ def test_a_single_file_becomes_the_folder_that_it_was_made_of_and_is_unpacked_on
 
 @pytest.mark.parametrize(
     ("width", "repository"),
-    [(768, "stable-diffusion-v1-5/stable-diffusion-v1-5"), (1024, "stabilityai/sd-turbo"), (2048, "stabilityai/stable-diffusion-xl-base-1.0")],
-)  # fmt: skip
+    [
+        (768, "stable-diffusion-v1-5/stable-diffusion-v1-5"),
+        (1024, "stabilityai/sd-turbo"),
+        (2048, "stabilityai/stable-diffusion-xl-base-1.0"),
+    ],
+)
 def test_the_base_is_known_by_the_width_of_prompts(width: int, repository: str) -> None:
     shapes: dict[str, tuple[int, ...]] = {f"{NETWORK}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, width)}
     assert base_of(Path("x.safetensors"), Header(shapes, {})).repository == repository
