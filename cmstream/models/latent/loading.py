@@ -62,7 +62,13 @@ def load_folder(folder: Path, *, vae: Vae = "tiny", tiny: Path | None = None, st
         replaced = {"vae": _tiny(checkpoint, tiny)} if vae == "tiny" and checkpoint.has_full_autoencoder else {}
         kind = getattr(diffusers, checkpoint.pipeline)
         pipeline = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, variant=checkpoint.variant or None, **absent, **replaced
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            variant=checkpoint.variant or None,
+            dtype=torch.float32,
+            **absent,
+            **replaced,
         )
     autoencoder = autoencoder_of(pipeline.vae)
     network: Network = (

@@ -53,9 +53,12 @@ def read_lora(path: Path, loaded: Loaded) -> Lora:
     with faults(path), torch.device("meta"):
         shell = type(network).from_config(dict(loaded.checkpoint.config))
     with faults(path):
-        named = _load_into(shell, load_file(path), loaded)
+        shell.to_empty(device="cpu")  # memory that is never touched: peft moves a LoRA to where the weights below it are
+        named = _load_into(path, shell, load_file(path), loaded)
     kind = optional("peft.tuners.tuners_utils").BaseTunerLayer
     layers = {name: layer for name, layer in shell.named_modules() if isinstance(layer, kind) and ADAPTER in layer.lora_A}
+    for layer in layers.values():
+        layer.get_base_layer().to("meta")
     _check(path, named, layers, network)
     return Lora(layers)
 
@@ -104,8 +107,10 @@ class Adaptation:
         target.copy_(total)
 
 
-def _load_into(shell: Any, state: Mapping[str, Tensor], loaded: Loaded) -> set[str]:
+def _load_into(path: Path, shell: Any, state: Mapping[str, Tensor], loaded: Loaded) -> set[str]:
     """Inject the LoRA into an empty network; returns the names of the layers that the file changes in it."""
+    if not any("lora" in name.lower() for name in state):
+        raise WeightsRejected(f"{path} is no LoRA: none of its tensors is called one")
     kind = type(loaded.pipeline)
     if loaded.checkpoint.network == "transformer":
         state = kind.lora_state_dict(dict(state))
@@ -114,7 +119,10 @@ def _load_into(shell: Any, state: Mapping[str, Tensor], loaded: Loaded) -> set[s
         state, alphas = kind.lora_state_dict(dict(state), unet_config=shell.config)[:2]
         kind.load_lora_into_unet(state, network_alphas=alphas, unet=shell, adapter_name=ADAPTER, low_cpu_mem_usage=True)
     prefix = f"{loaded.checkpoint.network}."
-    return {name.removeprefix(prefix).split(".lora")[0] for name in state if name.startswith(prefix)}
+    own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    if not any("lora_A" in name for name in own):  # as trainers other than diffusers' name their layers
+        own = optional("diffusers.utils").convert_unet_state_dict_to_peft(own)
+    return {name.split(".lora")[0] for name in own}
 
 
 def _check(path: Path, named: set[str], layers: Mapping[str, Any], network: Any) -> None:

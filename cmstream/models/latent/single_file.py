@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -71,9 +72,18 @@ def _convert(path: Path, configs: Path, target: Path) -> None:
     name = pipeline_of(configs).name
     kind = getattr(optional("diffusers"), name)
     absent = {} if "XL" in name else NONE
-    with faults(path):
+    lacking = optional("diffusers.loaders.single_file_utils").SingleFileComponentError
+    with faults(path), _translated(path, lacking):
         pipeline = kind.from_single_file(str(path), config=str(configs), local_files_only=True, dtype=torch.float16, **absent)
         pipeline.save_pretrained(target, safe_serialization=True)
+
+
+@contextmanager
+def _translated(path: Path, lacking: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except lacking as error:
+        raise WeightsRejected(f"{path} is no whole checkpoint: {str(error).strip().splitlines()[0]}") from error
 
 
 def _check_room(path: Path, size: int, root: Path) -> None:

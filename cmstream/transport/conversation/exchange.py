@@ -119,6 +119,7 @@ class Exchange(ABC):
         task = self._group.create_task(self._apply_later(request.request_id, change))
         self._changing.add(task)
         task.add_done_callback(self._changing.discard)
+        task.add_done_callback(lambda _: change.end())  # also of one that was cancelled before it began
 
     async def _changed(self) -> None:
         """Wait until every change was answered."""
@@ -129,11 +130,7 @@ class Exchange(ABC):
         try:
             await change.ready()
         except CmstreamError as error:
-            change.end()
             self._reject(request_id, error)
-        except asyncio.CancelledError:
-            change.end()
-            raise
         else:
             self._apply(request_id, change)
 

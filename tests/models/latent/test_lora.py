@@ -46,6 +46,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], atol: flo
     return all(torch.allclose(value, other[name], atol=atol, rtol=0) for name, value in one.items())
 
 
+@pytest.mark.filterwarnings("ignore:Already found a `peft_config`:UserWarning")  # of the reload: two adapters are meant
 def test_a_swapped_mix_equals_a_fused_reload_keeps_every_pointer_and_is_taken_back_to_the_bit(
     loaded: Loaded, checkpoint: Checkpoints, ink: Path, wash: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from cmstream.core.errors import CmstreamError, NotFound, ResourceExhausted, Una
 from cmstream.models.latent import catalogue
 from cmstream.models.latent.catalogue import Entry, FewStep
 from cmstream.models.latent.family import Sampler
+from cmstream.models.latent.hub import Hub
 from cmstream.models.latent.model import LatentModel
 from cmstream.models.latent.reference import HubReference
 from cmstream.models.registry import listings, load
@@ -22,6 +24,7 @@ from tests.models.latent.conftest import Checkpoints
 from tests.models.latent.hub_server import COMMIT, FakeHub, serving
 
 NAME = "someone/tiny-turbo"
+NOWHERE = "http://127.0.0.1:9"
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +40,15 @@ def repositories(checkpoint: Checkpoints, tmp_path_factory: pytest.TempPathFacto
     return {**found, catalogue.TAESD.repository: root / "taesd", "someone/lora": root / "lora"}
 
 
+def asking_at(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub is there."""
+    monkeypatch.setattr("cmstream.models.latent.opening.Hub", partial(Hub, endpoint=endpoint))
+
+
 @pytest.fixture
 def hub(repositories: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     with serving(repositories) as found:
-        monkeypatch.setenv("HF_ENDPOINT", found.endpoint)
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", found.endpoint)
+        asking_at(found.endpoint, monkeypatch)
         taesd = HubReference(catalogue.TAESD.repository)
         monkeypatch.setattr("cmstream.models.latent.opening.autoencoder_for", lambda name: taesd)
         yield found
@@ -79,7 +86,7 @@ def test_what_was_downloaded_runs_offline_and_where_the_network_is_gone(
     hub.asked.clear()
     opened(f"hf:{NAME}", settings.model_copy(update={"offline": True}))
     assert hub.asked == []
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    asking_at(NOWHERE, monkeypatch)
     opened(f"hf:{NAME}", settings)
     assert "running what was downloaded before" in caplog.text
 
@@ -152,7 +159,7 @@ def test_no_network_no_room_and_offline_are_told_apart(
         patch.setattr("cmstream.models.latent.hub.RESERVE_BYTES", 1 << 60)
         with pytest.raises(ResourceExhausted, match="free some space"):
             load(f"hf:{NAME}", settings)
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    asking_at(NOWHERE, monkeypatch)
     with pytest.raises(Unavailable, match="check the network"):
         load(f"hf:{NAME}", settings)
 

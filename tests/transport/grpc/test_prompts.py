@@ -72,6 +72,8 @@ async def test_a_call_that_leaves_meanwhile_ends_and_gives_its_place_back(engine
         with session.watch() as watch:
             while session.publisher is not None:
                 assert await watch.changed(PATIENCE_S)
+        for _ in range(10):
+            await asyncio.sleep(0)  # its tasks end
         session.ask({"prompt": "text 3"}).end()
 
 
