@@ -29,7 +29,8 @@ class LatentRunner:
     def style(self, src: Rgb, noise: Tensor, look: Look, *, places: Places | None = None, stream_id: int = 0) -> Rgb:
         """See `Runner`. Raises EngineFailed for a look that was never prepared."""
         with torch.inference_mode():
-            pixels = torch.from_numpy(src).permute(2, 0, 1)[None].float() / 127.5 - 1  # [1,3,H,W] in [-1,1]
+            # Made a copy by numpy: a frame may be memory that nobody may write to, which torch does not know.
+            pixels = torch.from_numpy(src.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1  # [1,3,H,W] in [-1,1]
             painted = self._model.paint(pixels, carried(noise, places)[None], [look])[0]
             styled: Rgb = painted.clamp_(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8).permute(1, 2, 0).numpy()
         return np.ascontiguousarray(styled)

@@ -50,6 +50,7 @@ def load_folder(folder: Path, *, vae: Vae = "tiny", tiny: Path | None = None, st
     Raises WeightsRejected, ConfigurationError where the extra is missing, ResourceExhausted where memory is.
     """
     diffusers = optional("diffusers")
+    _silence()
     checkpoint = open_checkpoint(folder, vae=vae)
     family = identify(checkpoint)
     if student is not None:
@@ -78,6 +79,14 @@ def load_folder(folder: Path, *, vae: Vae = "tiny", tiny: Path | None = None, st
         module.requires_grad_(False).eval()
     path = DirectPath(network, autoencoder, family.prediction, family.guidance)
     return Loaded(checkpoint, family, path, CheckpointText(pipeline), pipeline)
+
+
+def _silence() -> None:
+    """No bars and warnings of theirs between our own lines: what matters is checked here, and told in our words."""
+    for name in ("diffusers", "transformers"):
+        theirs: Any = optional(f"{name}.utils.logging")
+        theirs.disable_progress_bar()
+        theirs.set_verbosity_error()
 
 
 @contextmanager

@@ -83,7 +83,7 @@ class LatentModel:
     def to(self, device: torch.device, dtype: torch.dtype) -> LatentModel:
         """See `Model`. The text encoders stay where they are: they are no part of a frame."""
         for module in (self.loaded.path.network.module, self.loaded.path.autoencoder.module):
-            module.to(device, dtype)
+            torch.nn.Module.to(module, device, dtype)  # diffusers' own warns of every cast
         if self.loras is not None:
             self.loras.to(device)
         self._device, self._dtype = device, dtype
