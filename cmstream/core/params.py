@@ -247,9 +247,9 @@ def _property(spec: ParameterSpec) -> dict[str, JsonValue]:
         mix = {"type": "object", "properties": weights, "additionalProperties": False, "minProperties": 1}
         return {**about, "oneOf": [{"type": "string", "enum": list(spec.choices)}, mix]}
     if spec.kind == "weights":
-        weight = {"type": "number", "minimum": spec.minimum, "maximum": spec.maximum}
-        weights = {name: weight for name in spec.choices}
-        return {**about, "type": "object", "properties": weights, "additionalProperties": False}
+        weight: JsonValue = {"type": "number", "minimum": spec.minimum, "maximum": spec.maximum}
+        named = dict.fromkeys(spec.choices, weight)
+        return {**about, "type": "object", "properties": named, "additionalProperties": False}
     if spec.kind == "string" and spec.is_mixed:
         texts = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}, "maxProperties": MAX_TEXTS}
         return {**about, "oneOf": [{"type": "string", "maxLength": MAX_TEXT}, {**texts, "minProperties": 1}]}

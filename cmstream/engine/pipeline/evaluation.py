@@ -51,8 +51,10 @@ class Turn:
 class Course(Protocol):
     """What a model computes for a batch."""
 
-    table: LookTable
-    """How it wants looks."""
+    @property
+    def table(self) -> LookTable:
+        """How it wants looks."""
+        ...
 
     def step(self, src: Tensor, rows: Tensor, noise: Tensor, looks: Tensor) -> Tensor:
         """The usual `Step`, of which graphs are made."""

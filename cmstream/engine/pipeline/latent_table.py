@@ -91,7 +91,7 @@ class LatentTable:
         negative = None
         if self._hears_negative:
             negative, rest = self._taken(rest, dtype)
-        steps = rest[:, 2 : 2 + course.steps * COLUMNS].unflatten(1, (course.steps, COLUMNS))
+        steps = rest[:, 2 : 2 + course.steps * COLUMNS].view(len(rest), course.steps, COLUMNS)
         heard = Heard(prompt, rest[:, 0], negative if course.is_twice else None)
         return Unpacked(heard, tuple(Rows.of(step) for step in steps.unbind(1)), rest[:, 1] > 0)
 
@@ -104,7 +104,7 @@ class LatentTable:
         parts: list[Tensor] = []
         for shape, own in zip(self._shapes, self._dtypes, strict=True):
             size = int(np.prod(shape))
-            parts.append(looks[:, :size].unflatten(1, shape).to(dtype if own.is_floating_point else own))
+            parts.append(looks[:, :size].view(len(looks), *shape).to(dtype if own.is_floating_point else own))
             looks = looks[:, size:]
         shown = self._model.default_embedding
         names = iter(parts)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from cmstream.core.errors import CmstreamError, NotFound, ResourceExhausted, Unavailable, WeightsRejected
 from cmstream.models.latent import catalogue
@@ -111,8 +112,9 @@ def test_a_name_of_the_catalogue_with_a_lora_runs_with_it_fused_and_its_own_samp
     assert listing.present
 
 
-def weight(model: LatentModel, layer: str) -> object:
-    return model.loaded.path.network.module.get_submodule(layer).weight
+def weight(model: LatentModel, layer: str) -> Tensor:
+    found: Tensor = model.loaded.path.network.module.get_submodule(layer).weight
+    return found
 
 
 def test_a_folder_runs_by_its_path(checkpoint: Checkpoints, settings: ModelSettings) -> None:
