@@ -44,7 +44,7 @@ def address(environment: dict[str, str]) -> Iterator[str]:
 
 def test_the_console_shows_boxes_for_prompts_and_what_is_typed_arrives_while_frames_flow(address: str, tmp_path: Path) -> None:
     need_browser()
-    seen = drive("prompts.mjs", address, str(Path("/tmp/latent-cat/console.png")))
+    seen = drive("prompts.mjs", address, str(tmp_path / "console.png"))
     assert seen["errors"] == []
     assert {"prompt", "negative_prompt", "steps", "guidance", "guidance_mode", "loras", "strength", "seed"} <= {
         *seen["controls"]
