@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import torch
 
-from cmstream.core.clock import Clock, MonotonicClock
+from cmstream.core.clock import NS_PER_S, Clock, MonotonicClock
 from cmstream.core.errors import ConfigurationError, EngineFailed
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
@@ -39,6 +39,8 @@ from cmstream.models.latent.model import LatentModel
 log = logging.getLogger(__name__)
 
 BUCKETS = (1, 2, 4, 8)
+GLIMPSES_NS = 10 * NS_PER_S
+"""No further size of a latent model is warmed up after so long: what is slow the first time is little beside its frames."""
 NOBODY = -1
 """The stream that is warmed up with."""
 
@@ -134,8 +136,11 @@ class CpuEngine:
         if isinstance(chosen, OpenVinoRunner):
             # OpenVINO has threads of its own; PyTorch's would spin beside them after every small tensor.
             torch.set_num_threads(1)
-        plays = (glimpse,) if isinstance(self._model, LatentModel) else (rehearsal, *[still] * len(sizes_px))
+        is_latent, began_ns = isinstance(self._model, LatentModel), self._clock.now_ns()
+        plays = [glimpse] * len(sizes_px) if is_latent else [rehearsal, *[still] * len(sizes_px)]
         for play, (width_px, height_px) in zip(plays, sizes_px, strict=False):
+            if is_latent and self._clock.now_ns() - began_ns > GLIMPSES_NS:
+                break
             for src, look in play(self._model.spec, (width_px, height_px)):
                 self._style(chosen, EngineInput(NOBODY, src, look, width_px, height_px), src)
         chosen.forget(NOBODY)

@@ -26,7 +26,7 @@ def still(spec: ModelSpec, size_px: tuple[int, int]) -> Iterator[tuple[Rgb, Look
 
 
 def glimpse(spec: ModelSpec, size_px: tuple[int, int]) -> Iterator[tuple[Rgb, Look]]:
-    """One frame, to see that the model runs: where each takes seconds, what is slow the first time is little beside them."""
+    """One frame: where each may take seconds, what is slow the first time is had with it."""
     yield scene(size_px), replace(look_of(default_params(spec.parameters)), noise_motion=FIXED)
 
 

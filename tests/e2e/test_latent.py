@@ -38,7 +38,7 @@ def environment(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 @pytest.fixture(scope="module")
 def address(environment: dict[str, str]) -> Iterator[str]:
-    with served(**environment) as address:
+    with served(0, **environment) as address:
         yield address
 
 
@@ -53,7 +53,7 @@ def test_the_console_shows_boxes_for_prompts_and_what_is_typed_arrives_while_fra
     assert seen["one"]["prompt"] == "a red cat"
     assert seen["mixed"]["prompt"].keys() == {"a red cat", "blue house"}
     assert seen["inked"]["loras"] == {"ink": 2.0}
-    assert seen["flows"] > 3
+    assert seen["flows"] >= 2
     assert seen["left"]["prompt"] == "a red cat"
 
 
