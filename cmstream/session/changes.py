@@ -39,6 +39,14 @@ class Change:
         """Wait until what it asks for is ready. Raises what the engine failed with; then nothing has changed."""
         await returned(self._prepared)
 
+    async def applied(self) -> Accepted:
+        """Wait, apply and end it. Raises as `ready` and `apply` do."""
+        try:
+            await self.ready()
+            return self.apply()
+        finally:
+            self.end()
+
     def apply(self) -> Accepted:
         """Put it into force. Where a later change won, the answer is what that one made of the state."""
         self._prepared.result(0)

@@ -167,12 +167,7 @@ class Session:
 
     async def change(self, patch: Mapping[str, Any]) -> Accepted:
         """`ask`, wait and apply. Frames are styled as before until then. Raises the same, or what the engine failed with."""
-        change = self.ask(patch)
-        try:
-            await change.ready()
-            return change.apply()
-        finally:
-            change.end()
+        return await self.ask(patch).applied()
 
     def update(self, patch: Mapping[str, Any]) -> Accepted:
         """Change at once what is ready or need not be. Raises InvalidParameters; then nothing has changed."""

