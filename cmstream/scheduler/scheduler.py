@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from cmstream.core.clock import Clock
-from cmstream.core.errors import CmstreamError, EngineFailed
+from cmstream.core.errors import CmstreamError, EngineFailed, NotFound
 from cmstream.core.look import Look
 from cmstream.core.metrics import Metrics
 from cmstream.core.trace import Stage
@@ -77,6 +77,8 @@ class Scheduler:
 
     def prepare(self, lane: Lane, look: Look) -> Future[None]:
         """Have the engine make ready what frames of `lane` with this look need. See `Engine.prepare`."""
+        if lane.closed:  # nobody would tell the engine to forget it again
+            return _failed(NotFound("the stream has ended"))
         try:
             return self._engine.prepare(lane.stream_id, look)
         except CmstreamError as error:

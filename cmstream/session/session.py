@@ -158,7 +158,6 @@ class Session:
 
     def ask(self, patch: Mapping[str, Any]) -> Change:
         """A change of a subset of the parameters, for when it is ready. Raises InvalidParameters or ResourceExhausted."""
-        self._check_open()
         wanted = look_of(apply_patch(self._specs, self.params, patch))
         self._changes.check_room()
         for shown in (self._appearance.now(), self._appearance.target):  # which have to stay ready beside it
@@ -171,7 +170,8 @@ class Session:
 
     def update(self, patch: Mapping[str, Any]) -> Accepted:
         """Change at once what is ready or need not be. Raises InvalidParameters; then nothing has changed."""
-        self._check_open()
+        if self.state is State.CLOSED:
+            raise NotFound(f"the stream has ended: {self.reason}")
         params = apply_patch(self._specs, self.params, patch)
         if params != self.params:
             self.params = params
@@ -179,10 +179,6 @@ class Session:
             self._lane.set_budget(self.budget_ms)
             self._notify()
         return Accepted(self.params, self._last_frame_id + 1)
-
-    def _check_open(self) -> None:
-        if self.state is State.CLOSED:
-            raise NotFound(f"the stream has ended: {self.reason}")
 
     def watch(self) -> Watch:
         """Be told of changes; use as a context manager."""

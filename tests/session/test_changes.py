@@ -133,5 +133,5 @@ async def test_a_stream_that_ends_meanwhile_answers_that_it_is_gone(engine: Slow
     await change.ready()
     with pytest.raises(NotFound, match="deleted"):
         change.apply()
-    with pytest.raises(NotFound, match="deleted"):
-        session.ask({"seed": 1})
+    with pytest.raises(NotFound, match="has ended"):
+        await session.change({"seed": 1})
