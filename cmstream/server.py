@@ -106,6 +106,7 @@ class Server:
 
     async def _start(self) -> None:
         keep_freed_memory()
+        self._loop = asyncio.get_running_loop()
         settings, stack = self.settings, self._stack
         codec_threads = settings.rtc.codec_threads or codec_threads_for(await asyncio.to_thread(usable_cores))
         codecs = ThreadPoolExecutor(codec_threads, thread_name_prefix="codecs")
@@ -143,4 +144,10 @@ class Server:
     def _build_engine(self) -> Engine:
         from cmstream.engine.build import build_engine  # torch is loaded here, off the loop, and not at all for a fake
 
-        return build_engine(self.settings.engine, self.clock, working_sizes_px(self.settings))
+        settings, sizes_px = self.settings, working_sizes_px(self.settings)
+        return build_engine(settings.engine, self.clock, sizes_px, models=settings.models, tell=self._tell)
+
+    def _tell(self, what: str) -> None:
+        """From the thread that loads: what it is at."""
+        log.info("%s", what)
+        self._loop.call_soon_threadsafe(self.registry.tell_loading, what)

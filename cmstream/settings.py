@@ -92,7 +92,9 @@ class AuthSettings(Section):
 class EngineSettings(Section):
     """The model and the device it runs on."""
 
-    model: str = Field("painter", description="Name from `cmstream models`, or the path of a .safetensors file.")
+    model: str = Field(
+        "painter", description="Name from `cmstream models`, a .safetensors file, a folder of diffusers', or hf:owner/name."
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the network.")
     runtime: Literal["auto", "torch", "openvino"] = Field(
@@ -114,6 +116,24 @@ class EngineSettings(Section):
         30.0, ge=1, le=3600, description="A batch not back by then makes the server not ready: the device hangs."
     )
     batch: int = Field(0, ge=0, le=8, description="Largest batch across streams; 0 picks 1 on a CPU and 8 on a GPU.")
+
+
+class ModelSettings(Section):
+    """Latent models, which hear prompts: where they are kept and what they run with. They need the extra `latent`."""
+
+    folder: str = Field(
+        "auto", min_length=1, description="Folder for what is downloaded; auto is `models` in the XDG cache folder."
+    )
+    offline: bool = Field(False, description="Ask the hub for nothing, and run what was downloaded before.")
+    autoencoder: Literal["tiny", "full"] = Field(
+        "tiny", description="tiny (TAESD) is for real time; full is the checkpoint's own, several times slower."
+    )
+    student: str = Field(
+        "", description="How an ordinary checkpoint was made one of few steps: 'lightning', or with a LoRA 'lcm=hf:owner/name'."
+    )
+    loras: tuple[str, ...] = Field(
+        (), description="LoRAs that streams may mix in, e.g. 'ink=ink.safetensors' or 'ink=hf:owner/name/file.safetensors'."
+    )
 
 
 class StreamSettings(Section):
@@ -226,6 +246,7 @@ class Settings(Section):
     grpc: GrpcSettings = GrpcSettings()
     auth: AuthSettings = AuthSettings()
     engine: EngineSettings = EngineSettings()
+    models: ModelSettings = ModelSettings()
     streams: StreamSettings = StreamSettings()
     rtc: RtcSettings = RtcSettings()
     recording: RecordingSettings = RecordingSettings()

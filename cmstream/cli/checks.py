@@ -202,7 +202,7 @@ def _evaluate_once(settings: Settings) -> str:
     from cmstream.engine.build import build_engine
 
     clock, side_px = MonotonicClock(), settings.engine.size_px
-    engine = build_engine(settings.engine, clock)
+    engine = build_engine(settings.engine, clock, models=settings.models)
     try:
         info = engine.info
         grey = np.full((side_px, side_px, 3), 127, np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 PIPED_COLUMNS = 200
+GB = 10**9
 
 
 def models() -> None:
@@ -11,15 +12,22 @@ def models() -> None:
     from rich.table import Table
 
     from cmstream.models.registry import listings
+    from cmstream.settings import default_config_path
+    from cmstream.settings_loader import load_settings
 
     table = Table(box=None, pad_edge=False)
     for heading in ("NAME", "TITLE", "LICENCE", "SIZE", "PRESENT", "NEEDS"):
         table.add_column(heading, no_wrap=heading != "NEEDS")
-    for one in listings():
-        size = f"{one.size_bytes / 2**20:.1f} MiB" if one.present else "–"
+    for one in listings(load_settings(default_config_path()).models):
+        size = _size(one.size_bytes) if one.size_bytes else "–"
         table.add_row(one.name, one.title, one.licence, size, "yes" if one.present else "no", one.needs)
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = PIPED_COLUMNS  # for grep, a model is a line
     console.print(table)
-    console.print("Any painter of your own works too: --model path/to/weights.safetensors")
+    console.print("Painters of your own work too: --model path/to/weights.safetensors")
+    console.print("So do latent models in diffusers' layout: --model path/to/folder, or --model hf:owner/name[@revision]")
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:.1f} MiB" if size_bytes < GB else f"{size_bytes / GB:.1f} GB"

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 Config = Annotated[Path | None, typer.Option(help="Settings file; by default cmstream.toml here, if there is one.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-ModelName = Annotated[str | None, typer.Option(help="A name from `cmstream models`, or the path of a .safetensors file.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option(help="A name from `cmstream models`, a .safetensors file, a folder of diffusers', or hf:owner/name."),
+]
 
 
 def serve(

@@ -14,6 +14,7 @@ import typer
 from cmstream.cli.serve import Device, ModelName
 from cmstream.core.errors import InvalidInput
 from cmstream.core.params import NOISE_MOTION
+from cmstream.core.prompting import FULL, GUIDANCE, GUIDANCE_MODE, NEGATIVE_PROMPT, PROMPT, STEPS
 
 if TYPE_CHECKING:
     from cmstream.core.frame import Rgb
@@ -32,6 +33,12 @@ def stylize(
     style: Annotated[str | None, typer.Option(help="A style of the model.")] = None,
     strength: Annotated[float | None, typer.Option(help="0 returns the source, 1 the full effect.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed, another painting.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="What to paint, for a model that hears prompts.")] = None,
+    negative_prompt: Annotated[
+        str | None, typer.Option(help="What to lead away from; brings full guidance, at twice the work.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Evaluations of the network, for a model that can take several.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How hard to follow the prompt; 1 is no guidance.")] = None,
     noise_motion: Annotated[
         str | None, typer.Option(help="In a video, strokes stick to what is painted (follow) or to the screen (fixed).")
     ] = None,
@@ -42,9 +49,20 @@ def stylize(
     """Style an image, a folder of images, or a video file."""
     asked_px = None if size is None else _parse_size(size)
     job = _plan(src, dst)
-    patch = {"style": style, "strength": strength, "seed": seed, NOISE_MOTION: noise_motion}
+    patch = {
+        "style": style,
+        "strength": strength,
+        "seed": seed,
+        PROMPT: prompt,
+        NEGATIVE_PROMPT: negative_prompt,
+        STEPS: steps,
+        GUIDANCE: guidance,
+        GUIDANCE_MODE: FULL if negative_prompt else None,
+        NOISE_MOTION: noise_motion,
+    }
     with _engine(model, device) as engine:
         look = _look(engine, {name: value for name, value in patch.items() if value is not None})
+        engine.prepare(_STREAM, look).result()
         job(Painting(engine, look, asked_px))
 
 

@@ -18,11 +18,23 @@ if TYPE_CHECKING:
     from cmstream.training.teacher import Teacher
 
 LONGEST_NAME = 40
+TEACHER_STRENGTH = 0.5
+"""Of a latent model as a teacher: half of its noise keeps what is in the picture, and a student keeps what is there."""
 
 
-def teacher_of(told: str) -> Teacher:
-    """The teacher that `--teacher` names: a folder, a diffusion model's weights, or `module:function`. Raises InvalidInput."""
+def teacher_of(told: str, prompt: str | None = None) -> Teacher:
+    """The teacher that `--teacher` names: a latent model, which needs a prompt, a folder, a diffusion model's weights, or
+    `module:function`. Raises InvalidInput, and what loading a latent model raises."""
     path = Path(told).expanduser()
+    is_latent = _is_latent(told, path)
+    if is_latent != (prompt is not None):
+        raise InvalidInput(
+            f"--teacher {told} hears prompts: say what to paint with --prompt"
+            if is_latent
+            else f"--prompt is for a latent model as --teacher, which {told} is not"
+        )
+    if prompt is not None:
+        return _latent_teacher(told, prompt)
     if path.suffix == ".safetensors":
         return _model_teacher(path)
     if path.is_dir():
@@ -50,6 +62,27 @@ def style_name(text: str) -> str:
     """`text` as the name of a style: small letters of ASCII, digits and dashes."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:LONGEST_NAME].strip("-") or "mine"
+
+
+def _is_latent(told: str, path: Path) -> bool:
+    from cmstream.models.latent.catalogue import CATALOGUE
+
+    return told.startswith("hf:") or told in CATALOGUE or (path / "model_index.json").is_file()
+
+
+def _latent_teacher(told: str, prompt: str) -> Teacher:
+    from cmstream.cli.loading import load_latent
+    from cmstream.core.look import look_of
+    from cmstream.core.params import apply_patch, default_params
+    from cmstream.training.painters.latent import LatentPainter
+    from cmstream.training.studio import solo
+
+    model = load_latent(told)
+    specs = model.spec.parameters
+    look = look_of(apply_patch(specs, default_params(specs), {"prompt": prompt, "strength": TEACHER_STRENGTH}))
+    model.prepare(0, look).result()
+    painter = LatentPainter(style_name(prompt), model, look)
+    return solo(painter, painter.fingerprint())
 
 
 def _model_teacher(path: Path) -> Teacher:

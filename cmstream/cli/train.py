@@ -26,11 +26,13 @@ def train(
     teacher: Annotated[
         str | None,
         typer.Option(
-            metavar="FOLDER|MODULE:FUNCTION",
-            help="Learn from FOLDER/source and FOLDER/styled, pictures of the same names or two videos; or from a function of"
-            " yours, (src, noise) -> picture, [B,3,H,W] in [-1,1]: this runs your code.",
+            metavar="MODEL|FOLDER|MODULE:FUNCTION",
+            help="Learn from a latent model and its --prompt: hf:owner/name, its folder, or a name of `cmstream models`; from"
+            " FOLDER/source and FOLDER/styled, pictures of the same names or two videos; or from a function of yours,"
+            " (src, noise) -> picture, [B,3,H,W] in [-1,1]: this runs your code.",
         ),
     ] = None,
+    prompt: Annotated[str | None, typer.Option(help="What a latent model as --teacher paints.")] = None,
     style_image: Annotated[Path | None, typer.Option(help="Learn the style of this picture.")] = None,
     style_size: Annotated[
         int, typer.Option(min=64, max=1024, help="Short side that picture is scaled down to; smaller gives finer strokes.")
@@ -70,7 +72,7 @@ def train(
     from cmstream.training.run import Order, Watch
     from cmstream.training.run import train as run_training
 
-    told = _teacher(teacher, style_image, style_size, style)
+    told = _teacher(teacher, prompt, style_image, style_size, style)
     if minutes is None and steps is None:
         minutes = DEFAULT_MINUTES
     order = Order(
@@ -100,11 +102,15 @@ def train(
         print(f"{out} written after {last.place.step} steps, {last.psnr_db:.1f} dB on training crops; look at {order.sheet}")
 
 
-def _teacher(teacher: str | None, style_image: Path | None, style_size: int, style: list[str] | None) -> Teacher | None:
+def _teacher(
+    teacher: str | None, prompt: str | None, style_image: Path | None, style_size: int, style: list[str] | None
+) -> Teacher | None:
     from cmstream.cli.teacher import style_image_teacher, teacher_of
 
     if sum(each is not None for each in (teacher, style_image, style)) > 1:
         raise InvalidInput("name one of --style, --style-image and --teacher")
     if style_image is not None:
         return style_image_teacher(style_image, style_size)
-    return None if teacher is None else teacher_of(teacher)
+    if teacher is None and prompt is not None:
+        raise InvalidInput("--prompt needs a latent model to hear it: name one with --teacher, e.g. --teacher sd-turbo")
+    return None if teacher is None else teacher_of(teacher, prompt)

@@ -16,7 +16,7 @@ from cmstream.core.errors import InvalidParameters
 from cmstream.core.prompting import MAX_TEXT, MAX_TEXTS, text_mix
 
 JsonValue: TypeAlias = Any
-Kind = Literal["number", "integer", "style", "string", "choice"]
+Kind = Literal["number", "integer", "style", "string", "choice", "weights"]
 
 MAX_SEED = 2**32 - 1
 MAX_TRANSITION_MS = 10_000
@@ -48,7 +48,7 @@ AUTO = "auto"
 class ParameterSpec:
     """One parameter that is understood: `number` and `integer` have an inclusive range, `style` and `choice` names.
 
-    Of a `choice` exactly one name is chosen, a `style` may mix several.
+    Of a `choice` exactly one name is chosen, a `style` may mix several, and `weights` have a number in range for any of them.
     """
 
     name: str
@@ -166,19 +166,13 @@ def _check(spec: ParameterSpec, value: JsonValue) -> JsonValue:
         case "number":
             return _number(spec, value)
         case "integer":
-            number = _number(spec, value)
-            if number != int(number):
-                raise ValueError(f"must be a whole number from {spec.minimum:g} to {spec.maximum:g}")
-            return int(number)
+            return _integer(spec, value)
         case "style":
             return _style_mix(spec.choices, value)
-        case "string" if spec.is_mixed:
-            mix = text_mix(value)
-            return value if isinstance(value, str) else dict(mix)
         case "string":
-            if not isinstance(value, str) or len(value) > MAX_STRING:
-                raise ValueError(f"must be text of at most {MAX_STRING} characters")
-            return value
+            return _text(spec, value)
+        case "weights":
+            return _weights(spec, value)
         case "choice":
             if not isinstance(value, str) or value not in spec.choices:
                 raise ValueError(f"must be one of {', '.join(spec.choices)}")
@@ -193,6 +187,32 @@ def _number(spec: ParameterSpec, value: JsonValue) -> float:
         sort = "whole number" if spec.kind == "integer" else "number"
         raise ValueError(f"must be a {sort} from {spec.minimum:.15g} to {spec.maximum:.15g}")
     return float(value)
+
+
+def _integer(spec: ParameterSpec, value: JsonValue) -> int:
+    number = _number(spec, value)
+    if number != int(number):
+        raise ValueError(f"must be a whole number from {spec.minimum:g} to {spec.maximum:g}")
+    return int(number)
+
+
+def _text(spec: ParameterSpec, value: JsonValue) -> JsonValue:
+    if spec.is_mixed:
+        mix = text_mix(value)
+        return value if isinstance(value, str) else dict(mix)
+    if not isinstance(value, str) or len(value) > MAX_STRING:
+        raise ValueError(f"must be text of at most {MAX_STRING} characters")
+    return value
+
+
+def _weights(spec: ParameterSpec, value: JsonValue) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"must be an object of weights for {', '.join(spec.choices)}")
+    for name in value:
+        if name not in spec.choices:
+            raise ValueError(f"there is no {str(name)[:40]!r}; choose from {', '.join(spec.choices)}")
+    found = {name: _number(replace(spec, kind="number"), weight) for name, weight in value.items()}
+    return {name: weight for name, weight in sorted(found.items()) if weight}
 
 
 def _style_mix(choices: tuple[str, ...], value: JsonValue) -> StyleMix:
@@ -226,6 +246,10 @@ def _property(spec: ParameterSpec) -> dict[str, JsonValue]:
         weights = {name: {"type": "number", "minimum": 0} for name in spec.choices}
         mix = {"type": "object", "properties": weights, "additionalProperties": False, "minProperties": 1}
         return {**about, "oneOf": [{"type": "string", "enum": list(spec.choices)}, mix]}
+    if spec.kind == "weights":
+        weight: JsonValue = {"type": "number", "minimum": spec.minimum, "maximum": spec.maximum}
+        named = dict.fromkeys(spec.choices, weight)
+        return {**about, "type": "object", "properties": named, "additionalProperties": False}
     if spec.kind == "string" and spec.is_mixed:
         texts = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}, "maxProperties": MAX_TEXTS}
         return {**about, "oneOf": [{"type": "string", "maxLength": MAX_TEXT}, {**texts, "minProperties": 1}]}

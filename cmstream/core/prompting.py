@@ -12,8 +12,12 @@ from typing import Any, TypeAlias
 
 TextMix: TypeAlias = tuple[tuple[str, float], ...]
 
+LoraMix: TypeAlias = tuple[tuple[str, float], ...]
+"""LoRAs by name with their weights, sorted, none of them 0."""
+
 PROMPT, NEGATIVE_PROMPT = "prompt", "negative_prompt"
 STEPS, GUIDANCE, GUIDANCE_MODE = "steps", "guidance", "guidance_mode"
+LORAS = "loras"
 RESIDUAL, FULL = "residual", "full"
 
 MAX_TEXTS = 4
@@ -33,6 +37,7 @@ class Prompting:
     guidance: float = 1.0
     steps: int = 1
     is_full: bool = False
+    loras: LoraMix = ()
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -50,6 +55,7 @@ def prompting_of(extra: Mapping[str, Any]) -> Prompting | None:
         extra.get(GUIDANCE, 1.0),
         extra.get(STEPS, 1),
         extra.get(GUIDANCE_MODE) == FULL,
+        tuple(sorted(extra.get(LORAS, {}).items())),
     )
 
 
@@ -70,7 +76,7 @@ def text_mix(value: str | Mapping[str, float]) -> TextMix:
 
 
 def blended(before: Prompting | None, after: Prompting | None, part: float) -> Prompting | None:
-    """On the way from one to the other; steps and the sort of guidance change at once."""
+    """On the way from one to the other; steps, the sort of guidance and LoRAs change at once."""
     if before is None or after is None or before == after:
         return after
     return Prompting(
@@ -79,6 +85,7 @@ def blended(before: Prompting | None, after: Prompting | None, part: float) -> P
         before.guidance + part * (after.guidance - before.guidance),
         after.steps,
         after.is_full,
+        after.loras,
     )
 
 

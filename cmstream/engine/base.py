@@ -56,13 +56,28 @@ class Engine(Protocol):
         """Run a batch. The future raises EngineFailed when the batch is lost; the engine serves on."""
         ...
 
+    def prepare(self, stream_id: int, look: Look) -> Future[None]:
+        """Make ready what `look` asks for beside the path of frames: texts are encoded, weights are read.
+
+        Returns at once, and frames flow meanwhile. A frame with this look may be submitted once the future has resolved; the
+        stream keeps what its last looks asked for. Raises EngineFailed, WeightsRejected or Unavailable, now or in the future.
+        """
+        ...
+
     def forget(self, stream_id: int) -> None:
-        """Free what is kept of a stream (noise, history). Unknown ids are fine."""
+        """Free what is kept of a stream (noise, history, texts). Unknown ids are fine."""
         ...
 
     def close(self) -> None:
         """Finish what was submitted, end the threads. Closing twice is fine."""
         ...
+
+
+def prepared() -> Future[None]:
+    """What `Engine.prepare` answers where nothing has to be made ready."""
+    done: Future[None] = Future()
+    done.set_result(None)
+    return done
 
 
 def bucket_for(buckets: tuple[int, ...], count: int) -> int:

@@ -16,8 +16,11 @@ from cmstream.engine.cpu import CpuEngine
 from cmstream.engine.pipeline.cuda_device import CudaDevice
 from cmstream.engine.pipeline.engine import PipelineEngine
 from cmstream.engine.pipeline.evaluation import inductor
+from cmstream.models.base import Model
+from cmstream.models.latent.model import LatentModel
+from cmstream.models.latent.opening import Tell
 from cmstream.models.registry import load
-from cmstream.settings import EngineSettings
+from cmstream.settings import EngineSettings, ModelSettings
 
 COMMON_SOURCES_PX = ((1024, 1024), (1280, 720), (640, 480), (720, 1280), (480, 640))
 """Shapes of usual sources, on their sides too as phones send them: warmed up so that nobody's first frames are slow."""
@@ -37,16 +40,34 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def build_engine(settings: EngineSettings, clock: Clock, sizes_px: Sequence[int] = ()) -> Engine:
-    """Load the model and warm the engine up; blocks for seconds, so call it off the event loop.
+def build_engine(
+    settings: EngineSettings,
+    clock: Clock,
+    sizes_px: Sequence[int] = (),
+    *,
+    models: ModelSettings | None = None,
+    tell: Tell | None = None,
+) -> Engine:
+    """Load the model and warm the engine up; blocks for seconds, or for as long as a download takes: off the event loop.
 
-    `sizes_px` are the working sizes to be ready for, `settings.size_px` alone where none are given.
+    `sizes_px` are the working sizes to be ready for, `settings.size_px` alone where none are given; `tell` hears what is
+    under way, in words.
 
-    Raises NotFound, WeightsRejected or ConfigurationError.
+    Raises NotFound, WeightsRejected, Unavailable, ResourceExhausted or ConfigurationError.
     """
     device = resolve_device(settings.device)
-    model = load(settings.model)
-    sizes_px = sizes_px or (settings.size_px,)
+    model = load(settings.model, models, tell)
+    if tell is not None:
+        tell("warming up")
+    try:
+        return _engine(model, settings, clock, device, sizes_px or (settings.size_px,))
+    except BaseException:
+        if isinstance(model, LatentModel):
+            model.close()
+        raise
+
+
+def _engine(model: Model, settings: EngineSettings, clock: Clock, device: str, sizes_px: Sequence[int]) -> Engine:
     warm_up_px = tuple(dict.fromkeys(working_size(*source, size_px) for size_px in sizes_px for source in COMMON_SOURCES_PX))
     if device == "cpu":
         batch = settings.batch or 1

@@ -15,10 +15,12 @@ from cmstream.core.errors import ConfigurationError
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look, look_of
 from cmstream.core.params import default_params
+from cmstream.engine.latent_runner import LatentRunner
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.openvino_runner import OpenVinoRunner, converted, is_installed
 from cmstream.engine.runner import ModelRunner, PatchRunner, Runner, precision_of
 from cmstream.models.base import Model
+from cmstream.models.latent.model import LatentModel
 from cmstream.models.painter import PainterModel
 from cmstream.models.served import ServedPainter
 
@@ -35,11 +37,13 @@ def reference(model: Model) -> Runner:
 
 
 def candidates(model: Model, *, dtype: str = "auto", runtime: str = "auto", threads: int = 1) -> list[Runner]:
-    """Every form that `dtype` and `runtime` allow here. `model` is left as it is.
+    """Every form that `dtype` and `runtime` allow here. `model` is left as it is, unless it is too large for two of it.
 
     Raises ConfigurationError when the settings ask for what is not installed or for what OpenVINO cannot do.
     """
     dtypes = _native() if dtype == "auto" else (DTYPES[dtype],)
+    if isinstance(model, LatentModel):
+        return [LatentRunner(model, dtypes[0])]  # which owns the weights from now on: there is memory for them once
     if not isinstance(model, PainterModel):
         return [ModelRunner(copy.deepcopy(model), each) for each in dtypes]
     styles = model.spec.styles

@@ -10,6 +10,7 @@ from cmstream.core.errors import ConfigurationError
 from cmstream.engine.candidates import blank, bound, candidates, fastest, use_threads
 from cmstream.engine.runner import Runner
 from cmstream.models.base import Model
+from cmstream.models.latent.model import LatentModel
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def measured(model: Model, wish: Wish, size_px: tuple[int, int], clock: Clock) -
     best = fastest(model, candidates(model, dtype=wish.dtype, runtime=wish.runtime, threads=most), size_px, clock)
     choice = Choice(best.runtime, best.precision, most)
     counts = thread_counts(most)
-    if wish.threads or len(counts) == 1:
+    if wish.threads or len(counts) == 1 or isinstance(model, LatentModel):  # whose frames take seconds on any number of them
         return best, choice
     by_threads = {count: built(model, Choice(best.runtime, best.precision, count)) for count in counts}
     threads = fewest(_times_ms(model, by_threads, size_px, clock))

@@ -16,27 +16,31 @@ import cv2
 import numpy as np
 import torch
 
-from cmstream.core.clock import Clock, MonotonicClock
+from cmstream.core.clock import NS_PER_S, Clock, MonotonicClock
 from cmstream.core.errors import ConfigurationError, EngineFailed
 from cmstream.core.frame import Rgb
+from cmstream.core.look import Look
 from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import noise_motion_parameter
 from cmstream.core.trace import Stage
-from cmstream.engine.base import EngineInput, EngineOutput, bucket_for
+from cmstream.engine.base import EngineInput, EngineOutput, bucket_for, prepared
 from cmstream.engine.choice import Choice, Wish, built, measured
 from cmstream.engine.choice_folder import ChoiceFolder
 from cmstream.engine.circumstances import circumstances
 from cmstream.engine.moving_noise import MovingNoise
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.openvino_runner import OpenVinoRunner
-from cmstream.engine.rehearsal import rehearsal, still
+from cmstream.engine.rehearsal import glimpse, rehearsal, still
 from cmstream.engine.runner import Runner
 from cmstream.engine.step import padded_size
 from cmstream.models.base import Model
+from cmstream.models.latent.model import LatentModel
 
 log = logging.getLogger(__name__)
 
 BUCKETS = (1, 2, 4, 8)
+GLIMPSES_NS = 10 * NS_PER_S
+"""No further size of a latent model is warmed up after so long: what is slow the first time is little beside its frames."""
 NOBODY = -1
 """The stream that is warmed up with."""
 
@@ -83,6 +87,10 @@ class CpuEngine:
         """See `Engine`."""
         return self._thread.submit(self._run, tuple(batch))
 
+    def prepare(self, stream_id: int, look: Look) -> Future[None]:
+        """See `Engine`."""
+        return self._model.prepare(stream_id, look) if isinstance(self._model, LatentModel) else prepared()
+
     def forget(self, stream_id: int) -> None:
         """See `Engine`. In its turn: a frame that was submitted before would only bring the state back."""
         with suppress(RuntimeError):  # closed: there is nothing left to free
@@ -95,6 +103,8 @@ class CpuEngine:
     def close(self) -> None:
         """See `Engine`."""
         self._thread.shutdown(wait=True)
+        if isinstance(self._model, LatentModel):
+            self._model.close()
 
     def _run(self, batch: tuple[EngineInput, ...]) -> list[EngineOutput]:
         try:
@@ -126,7 +136,11 @@ class CpuEngine:
         if isinstance(chosen, OpenVinoRunner):
             # OpenVINO has threads of its own; PyTorch's would spin beside them after every small tensor.
             torch.set_num_threads(1)
-        for play, (width_px, height_px) in zip((rehearsal, *[still] * len(sizes_px)), sizes_px, strict=False):
+        is_latent, began_ns = isinstance(self._model, LatentModel), self._clock.now_ns()
+        plays = [glimpse] * len(sizes_px) if is_latent else [rehearsal, *[still] * len(sizes_px)]
+        for play, (width_px, height_px) in zip(plays, sizes_px, strict=False):
+            if is_latent and self._clock.now_ns() - began_ns > GLIMPSES_NS:
+                break
             for src, look in play(self._model.spec, (width_px, height_px)):
                 self._style(chosen, EngineInput(NOBODY, src, look, width_px, height_px), src)
         chosen.forget(NOBODY)

@@ -12,10 +12,11 @@ import numpy as np
 from cmstream.core.clock import Clock, MonotonicClock
 from cmstream.core.errors import EngineFailed
 from cmstream.core.frame import Rgb
+from cmstream.core.look import Look
 from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import common_parameters
 from cmstream.core.trace import Stage
-from cmstream.engine.base import EngineInput, EngineOutput
+from cmstream.engine.base import EngineInput, EngineOutput, prepared
 
 STYLES = ("invert", "grey")
 
@@ -70,6 +71,9 @@ class FakeEngine:
 
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
         return self._thread.submit(self._run, tuple(batch))
+
+    def prepare(self, stream_id: int, look: Look) -> Future[None]:
+        return prepared()
 
     def forget(self, stream_id: int) -> None:
         """Keeps nothing of a stream."""

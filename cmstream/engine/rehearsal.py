@@ -25,6 +25,11 @@ def still(spec: ModelSpec, size_px: tuple[int, int]) -> Iterator[tuple[Rgb, Look
         yield scene(size_px), rest
 
 
+def glimpse(spec: ModelSpec, size_px: tuple[int, int]) -> Iterator[tuple[Rgb, Look]]:
+    """One frame: where each may take seconds, what is slow the first time is had with it."""
+    yield scene(size_px), replace(look_of(default_params(spec.parameters)), noise_motion=FIXED)
+
+
 def rehearsal(spec: ModelSpec, size_px: tuple[int, int]) -> Iterator[tuple[Rgb, Look]]:
     """After `still`, all that is new with a process: a part of the strength, two styles and seeds mixed, then what moves."""
     yield from still(spec, size_px)

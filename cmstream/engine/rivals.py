@@ -35,7 +35,7 @@ class ComputeOnly:
     def __init__(self, model: Model, device: Device, dtype: torch.dtype, size_px: tuple[int, int], bucket: int) -> None:
         spec = model.spec
         evaluation = Evaluation(model.to(device.torch_device, dtype))
-        buffers = Buffers(device, Layout(size_px, padded_size(*size_px, spec.multiple_px), bucket, len(spec.styles)))
+        buffers = Buffers(device, Layout(size_px, padded_size(*size_px, spec.multiple_px), bucket, evaluation.table.width))
         self._stream, self._done = device.stream("compute", urgent=True), device.event()
         work = evaluation.fast(bucket)
         rehearsal = device.stream("rehearsal")

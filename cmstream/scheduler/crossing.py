@@ -22,3 +22,12 @@ def carry_back(future: Future[T], ended: Callable[[Future[T]], None]) -> None:
             loop.call_soon_threadsafe(ended, done)
 
     future.add_done_callback(cross)
+
+
+async def returned(future: Future[T]) -> T:
+    """Its result, awaited on the loop; at once where it is done. Who gives up waiting does not give up the work."""
+    if not future.done():
+        back: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        carry_back(future, lambda _: None if back.done() else back.set_result(None))
+        await back
+    return future.result()

@@ -2,14 +2,15 @@
 
 Earliest deadline first (Liu & Layland 1973), in rounds: nobody goes twice while somebody waits who has not gone. So budgets
 order a round, and no publisher gains a second turn by asking for a short one. Work-conserving: a batch forms from whatever
-is ready now and never waits for more. Frames of one batch share a working size, so the head of the queue decides it. A
-stream whose last frame failed goes alone until it succeeds, so that what fails in it takes nobody along.
+is ready now and never waits for more. Frames of one batch share a working size and LoRAs, so the head of the queue decides
+both. A stream whose last frame failed goes alone until it succeeds, so that what fails in it takes nobody along.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cmstream.core.prompting import LoraMix
 from cmstream.scheduler.job import Lane
 
 
@@ -22,8 +23,8 @@ def choose(lanes: Iterable[Lane], largest_batch: int) -> list[Lane]:
     waiting.sort(key=lambda lane: (lane.served_ns > round_ns, lane.deadline_ns, lane.stream_id))
     if waiting[0].suspect:
         return waiting[:1]
-    size = _size(waiting[0])
-    return [lane for lane in waiting if _size(lane) == size and not lane.suspect][:largest_batch]
+    shared = _shared(waiting[0])
+    return [lane for lane in waiting if _shared(lane) == shared and not lane.suspect][:largest_batch]
 
 
 def overdue(lanes: Iterable[Lane], now_ns: int) -> list[Lane]:
@@ -34,6 +35,8 @@ def overdue(lanes: Iterable[Lane], now_ns: int) -> list[Lane]:
     return [lane for lane in lanes if lane.ready and not lane.missed and now_ns - lane.placed_ns > lane.budget_ns]
 
 
-def _size(lane: Lane) -> tuple[int, int]:
+def _shared(lane: Lane) -> tuple[int, int, LoraMix]:
+    """What the frames of a batch have in common: buffers, and the weights that they are styled with."""
     assert lane.job is not None
-    return lane.job.width_px, lane.job.height_px
+    prompting = lane.job.look.prompting
+    return lane.job.width_px, lane.job.height_px, () if prompting is None else prompting.loras

@@ -15,9 +15,11 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
 from cmstream.core.clock import Clock
-from cmstream.core.errors import EngineFailed
+from cmstream.core.errors import CmstreamError, EngineFailed, NotFound
+from cmstream.core.look import Look
 from cmstream.core.metrics import Metrics
 from cmstream.core.trace import Stage
 from cmstream.engine.base import Engine, EngineInput, EngineOutput
@@ -73,6 +75,15 @@ class Scheduler:
         self._dispatch()
         return displaced
 
+    def prepare(self, lane: Lane, look: Look) -> Future[None]:
+        """Have the engine make ready what frames of `lane` with this look need. See `Engine.prepare`."""
+        if lane.closed:  # nobody would tell the engine to forget it again
+            return _failed(NotFound("the stream has ended"))
+        try:
+            return self._engine.prepare(lane.stream_id, look)
+        except CmstreamError as error:
+            return _failed(error)
+
     async def drained(self) -> None:
         """Wait until nothing is in flight."""
         await self._idle.wait()
@@ -108,9 +119,7 @@ class Scheduler:
         try:
             return self._engine.submit(inputs)
         except Exception as error:  # e.g. its thread cannot be had any more
-            future: Future[list[EngineOutput]] = Future()
-            future.set_exception(error)
-            return future
+            return _failed(error)
 
     def _finish(self, flights: list[Flight], ended: Future[list[EngineOutput]]) -> None:
         self._in_flight -= 1
@@ -155,6 +164,12 @@ class Scheduler:
         streams = [flight.lane.stream_id for flight in flights]
         log.error("the engine failed on a batch of streams %s: %s", streams, error, exc_info=error)
         return error if isinstance(error, EngineFailed) else EngineFailed(f"the engine failed: {error}")
+
+
+def _failed(error: Exception) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
 
 
 def _input(flight: Flight) -> EngineInput:

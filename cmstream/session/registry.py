@@ -50,6 +50,7 @@ class Registry:
         self._clock = clock
         self._metrics = metrics
         self._model: ModelInfo | None = None
+        self._loading = "loading the model"
         self._scheduler: Scheduler | None = None
         self._sessions: dict[str, Session] = {}
         self._expiries: dict[str, asyncio.TimerHandle] = {}
@@ -66,6 +67,15 @@ class Registry:
         self._model = replace(model, parameters=(*model.parameters, *own))
         self._scheduler = scheduler
         self._metrics.engine_busy.set_function(scheduler.load.busy)
+
+    def tell_loading(self, what: str) -> None:
+        """What is being done before the model is there, in words; `/readyz` and whoever comes too early are told."""
+        self._loading = what
+
+    @property
+    def loading(self) -> str:
+        """The same; empty once it is loaded."""
+        return "" if self.loaded else self._loading
 
     @property
     def loaded(self) -> bool:
@@ -86,7 +96,7 @@ class Registry:
     def model(self) -> ModelInfo:
         """The loaded model, with the parameters of this server beside its own. Raises Unavailable while loading."""
         if self._model is None:
-            raise Unavailable("the model is still loading; try again in a few seconds")
+            raise Unavailable(f"the model is still loading ({self._loading}); try again in a few seconds")
         return self._model
 
     @property

@@ -13,9 +13,9 @@ from typing import Any
 
 from cmstream.core.cells import Cells, cells_of
 from cmstream.core.clock import Clock
-from cmstream.core.errors import EngineFailed, Unavailable
+from cmstream.core.errors import EngineFailed, NotFound, Unavailable
 from cmstream.core.frame import Drop, DropReason, Frame, StyledFrame
-from cmstream.core.look import Look, Transition, look_of, start_transition
+from cmstream.core.look import look_of
 from cmstream.core.metrics import Metrics
 from cmstream.core.params import (
     AUTO,
@@ -24,7 +24,6 @@ from cmstream.core.params import (
     SKIP_STILL,
     WATERMARK,
     ParameterSpec,
-    Params,
     apply_patch,
     default_params,
 )
@@ -35,6 +34,8 @@ from cmstream.scheduler.admission import USUAL_HZ, Demand
 from cmstream.scheduler.job import Job, Outcome, Repeat
 from cmstream.scheduler.scheduler import Scheduler
 from cmstream.session.accepted import Accepted
+from cmstream.session.appearance import Appearance
+from cmstream.session.changes import Change, Changes
 from cmstream.session.ladder import StreamLadder
 from cmstream.session.publisher import Publisher
 from cmstream.session.soundtrack import Soundtrack
@@ -80,7 +81,8 @@ class Session:
         self._changed = changed
         self._stats = StreamStats(name, clock, metrics)
         self._lane = scheduler.open_lane(stream_id, self.budget_ms, self._styled, self._late)
-        self._transition: Transition | None = None
+        self._appearance = Appearance(self.params, clock)
+        self._changes = Changes()
         self._subscriptions: set[Subscription] = set()
         self._watches: set[Watch] = set()
         self._last_frame_id = -1
@@ -154,11 +156,26 @@ class Session:
         self._notify()
         return subscription
 
+    def ask(self, patch: Mapping[str, Any]) -> Change:
+        """A change of a subset of the parameters, for when it is ready. Raises InvalidParameters or ResourceExhausted."""
+        wanted = look_of(apply_patch(self._specs, self.params, patch))
+        self._changes.check_room()
+        for shown in (self._appearance.now(), self._appearance.target):  # which have to stay ready beside it
+            self._scheduler.prepare(self._lane, shown)
+        return self._changes.begin(patch, self._scheduler.prepare(self._lane, wanted), self.update)
+
+    async def change(self, patch: Mapping[str, Any]) -> Accepted:
+        """`ask`, wait and apply. Frames are styled as before until then. Raises the same, or what the engine failed with."""
+        return await self.ask(patch).applied()
+
     def update(self, patch: Mapping[str, Any]) -> Accepted:
-        """Change a subset of the parameters. Raises InvalidParameters; then nothing has changed."""
+        """Change at once what is ready or need not be. Raises InvalidParameters; then nothing has changed."""
+        if self.state is State.CLOSED:
+            raise NotFound(f"the stream has ended: {self.reason}")
         params = apply_patch(self._specs, self.params, patch)
         if params != self.params:
-            self._retarget(params)
+            self.params = params
+            self._appearance.turn_to(params, is_seen=self._last_frame_id >= 0)
             self._lane.set_budget(self.budget_ms)
             self._notify()
         return Accepted(self.params, self._last_frame_id + 1)
@@ -252,7 +269,7 @@ class Session:
             cells = cells_of(frame.rgb)
         self._adapt()
         width_px, height_px = self._ladder.working_px(self._source_px)
-        job = Job(frame, self.params, self._look(), width_px, height_px, cells=cells)
+        job = Job(frame, self.params, self._appearance.now(), width_px, height_px, cells=cells)
         displaced = self._scheduler.put(self._lane, job)
         if displaced is not None:
             self._drop(Drop(displaced.frame.frame_id, DropReason.SUPERSEDED, frame.frame_id))
@@ -273,23 +290,6 @@ class Session:
 
     def _signals(self) -> Signals:
         return self._stats.signals(self.budget_ms, self._ladder.turn_ms)
-
-    def _look(self) -> Look:
-        if self._transition is None:
-            return look_of(self.params)
-        now_ns = self._clock.now_ns()
-        look = self._transition.at(now_ns)
-        if look == self._transition.after:
-            self._transition = None
-        return look
-
-    def _retarget(self, params: Params) -> None:
-        shown = self._look()
-        before, self.params = self.params, params
-        if look_of(before) == look_of(params):
-            return  # nothing to be seen: what is blending goes on blending
-        seen = self._last_frame_id >= 0 and params.transition_ms > 0
-        self._transition = start_transition(shown, params, self._clock.now_ns()) if seen else None
 
     def _styled(self, job: Job, outcome: Outcome) -> None:
         if isinstance(outcome, EngineFailed):

@@ -39,6 +39,8 @@ class _ParameterKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     """Text."""
     PARAMETER_KIND_CHOICE: _ParameterKind.ValueType  # 5
     """One of the names in choices."""
+    PARAMETER_KIND_WEIGHTS: _ParameterKind.ValueType  # 6
+    """An object of numbers by name, for any of the names in choices."""
 
 class ParameterKind(_ParameterKind, metaclass=_ParameterKindEnumTypeWrapper):
     """What values a parameter takes."""
@@ -54,6 +56,8 @@ PARAMETER_KIND_STRING: ParameterKind.ValueType  # 4
 """Text."""
 PARAMETER_KIND_CHOICE: ParameterKind.ValueType  # 5
 """One of the names in choices."""
+PARAMETER_KIND_WEIGHTS: ParameterKind.ValueType  # 6
+"""An object of numbers by name, for any of the names in choices."""
 Global___ParameterKind: typing_extensions.TypeAlias = ParameterKind
 
 @typing.final
@@ -223,6 +227,7 @@ class Parameter(google.protobuf.message.Message):
     MINIMUM_FIELD_NUMBER: builtins.int
     MAXIMUM_FIELD_NUMBER: builtins.int
     CHOICES_FIELD_NUMBER: builtins.int
+    IS_MIXED_FIELD_NUMBER: builtins.int
     name: builtins.str
     kind: Global___ParameterKind.ValueType
     title: builtins.str
@@ -230,14 +235,16 @@ class Parameter(google.protobuf.message.Message):
     description: builtins.str
     """For people."""
     minimum: builtins.float
-    """Smallest value, for NUMBER and INTEGER."""
+    """Smallest value, for NUMBER, INTEGER and each of WEIGHTS."""
     maximum: builtins.float
-    """Largest value, for NUMBER and INTEGER."""
+    """Largest value, for NUMBER, INTEGER and each of WEIGHTS."""
+    is_mixed: builtins.bool
+    """Whether a STRING may also be an object of texts with weights (numbers of at least 0) that are mixed."""
     @property
     def default_value(self) -> google.protobuf.struct_pb2.Value: ...
     @property
     def choices(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What to choose from, for STYLE and CHOICE."""
+        """What to choose from, for STYLE and CHOICE; what may have a weight, for WEIGHTS."""
 
     def __init__(
         self,
@@ -250,9 +257,10 @@ class Parameter(google.protobuf.message.Message):
         minimum: builtins.float | None = ...,
         maximum: builtins.float | None = ...,
         choices: collections.abc.Iterable[builtins.str] | None = ...,
+        is_mixed: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "default_value", b"default_value", "maximum", b"maximum", "minimum", b"minimum"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "choices", b"choices", "default_value", b"default_value", "description", b"description", "kind", b"kind", "maximum", b"maximum", "minimum", b"minimum", "name", b"name", "title", b"title"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "choices", b"choices", "default_value", b"default_value", "description", b"description", "is_mixed", b"is_mixed", "kind", b"kind", "maximum", b"maximum", "minimum", b"minimum", "name", b"name", "title", b"title"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_maximum", b"_maximum"]) -> typing.Literal["maximum"] | None: ...
     @typing.overload

@@ -19,6 +19,7 @@ _KINDS: dict[Kind, pb.ParameterKind.ValueType] = {
     "style": pb.PARAMETER_KIND_STYLE,
     "string": pb.PARAMETER_KIND_STRING,
     "choice": pb.PARAMETER_KIND_CHOICE,
+    "weights": pb.PARAMETER_KIND_WEIGHTS,
 }
 _KINDS_BACK = {value: kind for kind, value in _KINDS.items()}
 
@@ -81,6 +82,7 @@ def _parameter_message(spec: ParameterSpec) -> pb.Parameter:
         minimum=spec.minimum,
         maximum=spec.maximum,
         choices=spec.choices,
+        is_mixed=spec.is_mixed,
     )
 
 
@@ -99,4 +101,5 @@ def _spec_of(message: pb.Parameter, kind: Kind) -> ParameterSpec:
         message.minimum if message.HasField("minimum") else None,
         message.maximum if message.HasField("maximum") else None,
         tuple(message.choices),
+        message.is_mixed,
     )

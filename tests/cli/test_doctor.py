@@ -118,7 +118,7 @@ def test_bfloat16_is_read_from_the_processor_and_not_assumed(tmp_path: Path) -> 
 
 def test_the_model_check_styles_a_frame_through_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = FakeEngine()
-    monkeypatch.setattr(build, "build_engine", lambda settings, clock: engine)
+    monkeypatch.setattr(build, "build_engine", lambda settings, clock, models: engine)
     (finding,) = checks.check_model(Settings())
     assert finding.verdict is Verdict.OK
     assert "384×384 px" in finding.detail
@@ -127,7 +127,7 @@ def test_the_model_check_styles_a_frame_through_the_engine(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("error", [WeightsRejected("painter.safetensors is truncated"), RuntimeError("boom")])
 def test_a_model_that_cannot_be_loaded_is_a_failure_with_its_reason(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def refuse(settings: EngineSettings, clock: object) -> None:
+    def refuse(settings: EngineSettings, clock: object, models: object) -> None:
         raise error
 
     monkeypatch.setattr(build, "build_engine", refuse)

@@ -17,7 +17,7 @@ def test_every_model_is_listed_with_licence_size_needs_and_presence(
 ) -> None:
     here = registry.Listing("painter", "Painter", "Apache-2.0", 3 * 2**20, "any CPU", True)
     away = registry.Listing("diffuser", "Diffuser", "MIT", 0, "a GPU", False)
-    monkeypatch.setattr(registry, "listings", lambda: (here, away))
+    monkeypatch.setattr(registry, "listings", lambda settings: (here, away))
     outcome = cmstream("models")
     assert outcome.code == 0
     lines = [" ".join(line.split()) for line in outcome.out.splitlines()]
@@ -30,4 +30,4 @@ def test_the_embedded_painter_is_listed_as_the_registry_has_it(cmstream: Cmstrea
     assert "painter" in names
     lines = cmstream("models").out.splitlines()
     assert names <= {line.split()[0] for line in lines}
-    assert len(lines) == len(names) + 2, "a heading, a model a line, a hint"
+    assert len(lines) == len(names) + 3, "a heading, a model a line, two hints"

@@ -319,3 +319,10 @@ def test_an_engine_that_cannot_move_noise_says_so(cmstream: Cmstream, tmp_path: 
     done = cmstream("stylize", write_png(tmp_path / "in.png"), tmp_path / "out.png", "--noise-motion", "follow")
     assert done.code == 1
     assert "noise_motion: unknown parameter" in done.err
+
+
+def test_a_prompt_for_a_model_that_hears_none_is_refused_by_name(cmstream: Cmstream, tmp_path: Path) -> None:
+    outcome = cmstream("stylize", write_png(tmp_path / "in.png"), tmp_path / "out.png", "--prompt", "fog")
+    assert outcome.code == 1
+    assert "prompt: unknown parameter; this model knows style" in outcome.err
+    assert not (tmp_path / "out.png").exists()

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 from cmstream.cli.teacher import style_image_teacher, style_name, teacher_of
-from cmstream.core.errors import InvalidInput
+from cmstream.core.errors import InvalidInput, WeightsRejected
 from cmstream.training.studio import Studio
 from tests.cli.test_album import write_pairs
+from tests.models.latent.checkpoints import write_checkpoint
 
 
 @pytest.fixture
@@ -101,3 +102,31 @@ def test_a_file_that_is_no_picture_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "name"), [("The Great Wave", "the-great-wave"), ("富嶽", "mine"), ("a" * 90, "a" * 40)])
 def test_names_of_styles_are_plain(text: str, name: str) -> None:
     assert style_name(text) == name
+
+
+def test_a_prompt_and_a_model_that_hears_it_go_together(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text("{}")
+    with pytest.raises(InvalidInput, match="say what to paint with --prompt"):
+        teacher_of(str(tmp_path))
+    with pytest.raises(InvalidInput, match="say what to paint with --prompt"):
+        teacher_of("hf:owner/name")
+    with pytest.raises(InvalidInput, match="which nowhere is not"):
+        teacher_of("nowhere", "fog")
+    with pytest.raises(WeightsRejected, match="architecture 'None'"):
+        teacher_of(str(tmp_path), "fog")
+
+
+def test_a_latent_model_with_a_prompt_is_a_painter_named_after_it(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "tiny", "sd-turbo")
+    teacher, same, other = (teacher_of(str(folder), prompt) for prompt in ("Ink, wet!", "Ink, wet!", "fog"))
+    assert isinstance(teacher, Studio)
+    assert isinstance(same, Studio)
+    assert isinstance(other, Studio)
+    assert teacher.styles == ("ink-wet",)
+    assert teacher.knows_noise
+    assert teacher.fingerprint == same.fingerprint != other.fingerprint
+    recipe = teacher.recipe(16, 0, "cpu")
+    assert recipe.teacher == teacher.fingerprint
+    specimen = next(iter(teacher.specimens(torch.device("cpu"))))
+    assert specimen.painting.shape == specimen.src.shape
+    assert (specimen.painting - specimen.src).abs().mean() > 0.05

@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 
 
 @asynccontextmanager
-async def serving(size_px: int = 256) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
-    """The real server on the embedded model: the process, its HTTP and its gRPC address."""
+async def serving(size_px: int = 256, **settings: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
+    """The real server, on the embedded model unless `settings` say otherwise: the process, its HTTP and its gRPC address."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "cmstream", "serve", "--http-port", "0", "--grpc-port", "0"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "CMSTREAM_ENGINE__SIZE_PX": str(size_px)},
+        env={**os.environ, "CMSTREAM_ENGINE__SIZE_PX": str(size_px), **settings},
     )
     assert process.stdout is not None
     try:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from cmstream.core.errors import EngineFailed
+from cmstream.core.look import Look
 from cmstream.core.model_info import ModelInfo
-from cmstream.engine.base import EngineInput, EngineOutput
+from cmstream.engine.base import EngineInput, EngineOutput, prepared
 from cmstream.engine.fake import FakeEngine
 
 Batch = tuple[EngineInput, ...]
@@ -33,6 +34,10 @@ class HandEngine:
         self.running.append((tuple(batch), future))
         assert len(self.running) <= self.depth
         return future
+
+    def prepare(self, stream_id: int, look: Look) -> Future[None]:
+        """Nothing has to be made ready."""
+        return prepared()
 
     def forget(self, stream_id: int) -> None:
         """Keeps nothing of a stream."""

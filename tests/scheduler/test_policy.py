@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ from cmstream.core.clock import NS_PER_MS
 from cmstream.core.frame import Frame
 from cmstream.core.look import look_of
 from cmstream.core.params import common_parameters, default_params
+from cmstream.core.prompting import Prompting
 from cmstream.core.trace import Trace
 from cmstream.scheduler.job import Job, Lane
 from cmstream.scheduler.policy import choose, overdue
@@ -51,6 +53,14 @@ def test_a_batch_holds_one_size_only_and_the_most_urgent_decides_it() -> None:
     first.put(job(0, 64), 0)
     other.put(job(0, 128), 1)
     same.put(job(0, 64), 2)
+    assert choose([first, other, same], 8) == [first, same]
+
+
+def test_a_batch_holds_one_mix_of_loras_only() -> None:
+    first, other, same = lane(1), lane(2), lane(3)
+    for place, (waiting, loras) in enumerate(((first, (("ink", 1.0),)), (other, ()), (same, (("ink", 1.0),)))):
+        look = replace(look_of(PARAMS), prompting=Prompting((("fog", 1.0),), loras=loras))
+        waiting.put(replace(job(0), look=look), place)
     assert choose([first, other, same], 8) == [first, same]
 
 

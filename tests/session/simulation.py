@@ -14,9 +14,10 @@ import numpy as np
 
 from cmstream.core.clock import NS_PER_MS, NS_PER_S, FakeClock
 from cmstream.core.frame import Drop
+from cmstream.core.look import Look
 from cmstream.core.metrics import Metrics
 from cmstream.core.trace import Stage, Trace
-from cmstream.engine.base import EngineInput, EngineOutput
+from cmstream.engine.base import EngineInput, EngineOutput, prepared
 from cmstream.engine.fake import FakeEngine
 from cmstream.scheduler.scheduler import Scheduler
 from cmstream.session.publisher import Publisher
@@ -55,6 +56,9 @@ class VirtualEngine:
         (future, batch), self._running, self.done_ns = self._running, None, None
         marks = ((Stage.INFER, self._clock.now_ns()),)
         future.set_result([EngineOutput(np.empty((one.height_px, one.width_px, 3), np.uint8), marks) for one in batch])
+
+    def prepare(self, stream_id: int, look: Look) -> Future[None]:
+        return prepared()
 
     def forget(self, stream_id: int) -> None:
         pass

@@ -43,7 +43,8 @@ import { Problem, ask } from "./problem.js";
  * @property {number} [maximum]
  * @property {number} [maxLength]
  * @property {string[]} [enum]
- * @property {{type?: string, enum?: string[]}[]} [oneOf]
+ * @property {{type?: string, enum?: string[], maxLength?: number, maxProperties?: number}[]} [oneOf]
+ * @property {Record<string, {minimum?: number, maximum?: number}>} [properties]
  */
 
 /** Calls the server with the token of the day. */

@@ -7,7 +7,7 @@ of a stream that has not been seen for longest may go to another. Issuing thread
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from cmstream.core.look import MAX_SEEDS, Look, SeedMix
 from cmstream.engine.moving_noise import Places
 from cmstream.engine.noise import NoiseBank
+from cmstream.engine.pipeline.look_table import LookTable, Row
 from cmstream.engine.pipeline.packing import Packing, Part
 from cmstream.engine.pipeline.rows import Rows
 
@@ -59,13 +60,13 @@ class NoiseUpdate:
 
 @dataclass(frozen=True, slots=True)
 class LookUpdate:
-    """Rows of looks: [n] int64, and their values [n,S+2]."""
+    """Rows of looks: [n] int64, and their values [n,W], as a `LookTable` has them."""
 
     rows: Part
     values: Part
 
     def apply(self, arena: Tensor, looks: Tensor) -> None:
-        """On the device. `looks` [R,S+2]: style weights, strength, stroke scale."""
+        """On the device. `looks` [R,W]."""
         looks.index_copy_(0, self.rows.of(arena), self.values.of(arena))
 
 
@@ -81,13 +82,13 @@ class Binding:
 class Bank:
     """The books of a bank with `count` rows for fields of (height, width) `size_px`."""
 
-    def __init__(self, count: int, size_px: tuple[int, int], styles: tuple[str, ...], noise: NoiseBank) -> None:
+    def __init__(self, count: int, size_px: tuple[int, int], table: LookTable, noise: NoiseBank) -> None:
         self._size_px = size_px
-        self._styles = styles
+        self._table = table
         self._noise = noise
         self._rows: Rows[Owner] = Rows(count)
         self._fields: Rows[int] = Rows(FIELDS)
-        self._held_looks: dict[int, tuple[float, ...]] = {}
+        self._held_looks: dict[int, Hashable] = {}
         self._held_noise: dict[int, tuple[SeedMix, Places | None]] = {}
 
     def __repr__(self) -> str:
@@ -96,7 +97,7 @@ class Bank:
     def bind(self, frames: Sequence[tuple[int, Look, Places | None]], packing: Packing) -> Binding:
         """Rows for (stream, look, places) of every frame. What is new goes into `packing`. At most one a row."""
         rows: list[int] = []
-        looks: dict[int, tuple[float, ...]] = {}
+        looks: dict[int, Row] = {}
         noise: list[NoiseUpdate] = []
         seen: dict[int, int] = {}
         for stream_id, look, places in frames:
@@ -118,12 +119,12 @@ class Bank:
         self._held_looks.clear()
         self._held_noise.clear()
 
-    def _changed_look(self, row: int, look: Look) -> dict[int, tuple[float, ...]]:
-        weights = dict(look.style)
-        values = (*(weights.get(name, 0.0) for name in self._styles), look.strength, look.stroke_scale)
-        if self._held_looks.get(row) == values:
+    def _changed_look(self, row: int, look: Look) -> dict[int, Row]:
+        key = self._table.key(look)
+        if self._held_looks.get(row) == key:
             return {}
-        self._held_looks[row] = values
+        values = self._table.row(look)
+        self._held_looks[row] = key
         return {row: values}
 
     def _changed_noise(self, row: int, seeds: SeedMix, places: Places | None, packing: Packing) -> list[NoiseUpdate]:
@@ -143,8 +144,7 @@ class Bank:
         return [NoiseUpdate(row, tuple(drawn), tuple(terms), index)]
 
 
-def _look_update(changed: dict[int, tuple[float, ...]], packing: Packing) -> LookUpdate | None:
+def _look_update(changed: dict[int, Row], packing: Packing) -> LookUpdate | None:
     if not changed:
         return None
-    rows, values = np.array(list(changed), np.int64), np.array(list(changed.values()), np.float32)
-    return LookUpdate(packing.add(rows), packing.add(values))
+    return LookUpdate(packing.add(np.array(list(changed), np.int64)), packing.stack(list(changed.values())))

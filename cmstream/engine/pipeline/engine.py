@@ -17,20 +17,22 @@ import torch
 
 from cmstream.core.clock import NS_PER_MS, Clock, MonotonicClock
 from cmstream.core.errors import ConfigurationError, EngineFailed
-from cmstream.core.look import look_of
+from cmstream.core.look import Look, look_of
 from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import default_params, noise_motion_parameter
 from cmstream.core.trace import Stage
-from cmstream.engine.base import EngineInput, EngineOutput
+from cmstream.engine.base import EngineInput, EngineOutput, prepared
 from cmstream.engine.candidates import DTYPES
 from cmstream.engine.cpu import BUCKETS
 from cmstream.engine.pipeline.device import Device
 from cmstream.engine.pipeline.evaluation import Compiler, Evaluation
 from cmstream.engine.pipeline.flight import Finished, InFlight
+from cmstream.engine.pipeline.latent_course import LatentCourse
 from cmstream.engine.pipeline.memory import MemoryPressure, is_out_of_memory
 from cmstream.engine.pipeline.pipeline import Pipeline
 from cmstream.engine.pipeline.slots import Slot
 from cmstream.models.base import Model
+from cmstream.models.latent.model import LatentModel
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +84,12 @@ class PipelineEngine:
         parameters = (*spec.parameters, noise_motion_parameter())
         self.info = ModelInfo(spec.name, spec.title, spec.licence, spec.styles, parameters, str(device.torch_device), precision)
         self._clock = clock or MonotonicClock()
+        self._model = model
         buckets = tuple(bucket for bucket in BUCKETS if bucket <= max(1, batch))
         self._pressure = MemoryPressure(buckets)
-        evaluation = Evaluation(model.to(device.torch_device, chosen), compiler)
+        placed = model.to(device.torch_device, chosen)
+        course = LatentCourse(placed, chosen) if isinstance(placed, LatentModel) else None
+        evaluation = Evaluation(placed, compiler, course)
         self.pipeline = Pipeline(device, spec, evaluation, buckets)
         self._closing = threading.Lock()
         self._closed = False
@@ -110,6 +115,10 @@ class PipelineEngine:
             future.set_exception(EngineFailed("the engine was closed"))
         return future
 
+    def prepare(self, stream_id: int, look: Look) -> Future[None]:
+        """See `Engine`."""
+        return self._model.prepare(stream_id, look) if isinstance(self._model, LatentModel) else prepared()
+
     def forget(self, stream_id: int) -> None:
         """See `Engine`. In its turn: a frame that was submitted before would only bring the state back."""
         self._put(stream_id)
@@ -119,6 +128,8 @@ class PipelineEngine:
         self._put(None)
         for thread in self._threads:
             thread.join()
+        if isinstance(self._model, LatentModel):
+            self._model.close()
 
     def _put(self, item: Submitted | int | None) -> bool:
         with self._closing:  # nothing may come after the None that ends the thread
@@ -159,10 +170,15 @@ class PipelineEngine:
             if isinstance(item, Submitted):
                 self._issue(item)
             else:
-                self.pipeline.forget(item)
+                self._forget(item)
             del item  # frames are large
         self._outbox.put(None)
         self.pipeline.close()
+
+    def _forget(self, stream_id: int) -> None:
+        self.pipeline.forget(stream_id)
+        if isinstance(self._model, LatentModel):
+            self._model.forget(stream_id)
 
     def _issue(self, wanted: Submitted) -> None:
         slot = self.pipeline.slots.take()

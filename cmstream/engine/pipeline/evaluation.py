@@ -7,20 +7,23 @@ and so in the graph. Resizing is not: it would make a graph for every size of so
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
+from cmstream.core.look import Look
 from cmstream.engine.pipeline.device import Work
+from cmstream.engine.pipeline.look_table import LookTable, StyleTable
 from cmstream.engine.step import LookRows, style_batch
 from cmstream.models.base import Model
 
 log = logging.getLogger(__name__)
 
 Step: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""src [B,H,W,3] uint8, rows [B] int64, noise [R,3,H',W'], looks [R,S+2] -> [B,H,W,3] uint8."""
+"""src [B,H,W,3] uint8, rows [B] int64, noise [R,3,H',W'], looks [R,W] -> [B,H,W,3] uint8."""
 Compiler: TypeAlias = Callable[[Step], Step]
 
 RECOMPILATIONS = 256
@@ -35,37 +38,82 @@ def inductor(step: Step) -> Step:
     return compiled
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How one batch is evaluated: by the graph of its bucket if it `is_usual` and there is one, by `plain` otherwise."""
+
+    plain: Work
+    is_usual: bool = True
+    before: Work | None = None
+    """Work without buffers that comes first, such as writing other weights where those of the network lie."""
+
+
+class Course(Protocol):
+    """What a model computes for a batch."""
+
+    @property
+    def table(self) -> LookTable:
+        """How it wants looks."""
+        ...
+
+    def step(self, src: Tensor, rows: Tensor, noise: Tensor, looks: Tensor) -> Tensor:
+        """The usual `Step`, of which graphs are made."""
+        ...
+
+    def turn(self, looks: Sequence[Look], usual: Work) -> Turn:
+        """For frames with these looks; `usual` is `step` as work. On the issuing thread."""
+        ...
+
+
+class StyleCourse:
+    """A painter's: all looks run alike."""
+
+    def __init__(self, model: Model) -> None:
+        self.table = StyleTable(model.spec.styles)
+        self._model = model
+
+    def step(self, src: Tensor, rows: Tensor, noise: Tensor, looks: Tensor) -> Tensor:
+        """See `Course`."""
+        look = looks.index_select(0, rows)
+        return style_batch(self._model, src, noise.index_select(0, rows), LookRows(look[:, :-2], look[:, -2], look[:, -1]))
+
+    def turn(self, looks: Sequence[Look], usual: Work) -> Turn:
+        """See `Course`."""
+        return Turn(usual)
+
+
 class Evaluation:
     """`work` of every bucket: reads (src, rows, noise, looks), writes (styled). Compiled where that is wanted and works."""
 
-    def __init__(self, model: Model, compiler: Compiler | None = None) -> None:
-        self._plain = _step_of(model)
-        self._fast = compiler(self._plain) if compiler is not None else None
+    def __init__(self, model: Model, compiler: Compiler | None = None, course: Course | None = None) -> None:
+        self._course = course or StyleCourse(model)
+        self._fast = compiler(self._course.step) if compiler is not None else None
+
+    @property
+    def table(self) -> LookTable:
+        """How looks lie in the banks."""
+        return self._course.table
 
     @property
     def is_compiled(self) -> bool:
         return self._fast is not None
 
+    def turn(self, looks: Sequence[Look], bucket: int) -> Turn:
+        """How a batch of frames with these looks is evaluated. What it does without a graph starts at once."""
+        return self._course.turn(looks, self.plain(bucket))
+
     def plain(self, bucket: int) -> Work:
         """What serves while there is no graph: it starts at once."""
-        return _work(self._plain, bucket)
+        return _work(self._course.step, bucket)
 
     def fast(self, bucket: int) -> Work:
         """What graphs are made of. Its first run at a size compiles, and may raise anything."""
-        return _work(self._fast or self._plain, bucket)
+        return _work(self._fast or self._course.step, bucket)
 
     def give_up_compiling(self, why: BaseException) -> None:
         """From now on `fast` is `plain`."""
         log.warning("torch.compile failed, the model runs without it: %s: %s", type(why).__name__, why)
         self._fast = None
-
-
-def _step_of(model: Model) -> Step:
-    def step(src: Tensor, rows: Tensor, noise: Tensor, looks: Tensor) -> Tensor:
-        look = looks.index_select(0, rows)
-        return style_batch(model, src, noise.index_select(0, rows), LookRows(look[:, :-2], look[:, -2], look[:, -1]))
-
-    return step
 
 
 def _work(step: Step, bucket: int) -> Work:

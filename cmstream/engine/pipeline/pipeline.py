@@ -28,7 +28,7 @@ from cmstream.engine.noise import NoiseBank
 from cmstream.engine.pipeline.bank import Binding
 from cmstream.engine.pipeline.capture import Capturer
 from cmstream.engine.pipeline.device import Device, Stream
-from cmstream.engine.pipeline.evaluation import Evaluation
+from cmstream.engine.pipeline.evaluation import Evaluation, Turn
 from cmstream.engine.pipeline.flight import LOST, Finished, InFlight, Staging, unload
 from cmstream.engine.pipeline.packing import ALIGNMENT, Packing, Part, aligned
 from cmstream.engine.pipeline.slots import Slot, SlotRing
@@ -77,7 +77,8 @@ class Pipeline:
             shape = (bucket, *pictures.shape[1:])
             slot.reserve(packing.nbytes, Part(0, shape, torch.uint8).nbytes)
             self._upload(slot, packing)
-            self._evaluate(slot, workspace, bucket, binding, Staging(pictures, rows))
+            turn = self._evaluation.turn([one.look for one in batch], bucket)
+            self._evaluate(slot, workspace, bucket, binding, Staging(pictures, rows), turn)
             self._download(slot, shape)
         except BaseException:
             workspace.bank.reset()  # what it holds may not be what its books say
@@ -145,16 +146,18 @@ class Pipeline:
         self.copy_in.copy(slot.device_in, slot.host_in, packing.nbytes)
         self.copy_in.record(slot.uploaded)
 
-    def _evaluate(self, slot: Slot, workspace: Workspace, bucket: int, binding: Binding, staging: Staging) -> None:
+    def _evaluate(self, slot: Slot, workspace: Workspace, bucket: int, binding: Binding, staging: Staging, turn: Turn) -> None:
         self.compute.wait(slot.uploaded)
         self._update(self.compute, slot, workspace.buffers, binding)
         buffers = workspace.buffers
         self.compute.run(staging.load, [slot.device_in], [buffers.src, buffers.rows])
-        graph = workspace.graphs.get(bucket)
+        if turn.before is not None:
+            self.compute.run(turn.before, (), ())
+        graph = workspace.graphs.get(bucket) if turn.is_usual else None
         if graph is not None:
             self.compute.replay(graph)
         else:
-            self.compute.run(self._evaluation.plain(bucket), buffers.reads, buffers.writes)
+            self.compute.run(turn.plain, buffers.reads, buffers.writes)
         self.compute.run(partial(unload, bucket), [buffers.styled], [slot.device_out])
         self.compute.record(slot.computed)
 
@@ -175,7 +178,7 @@ class Pipeline:
         if workspace is None:
             while len(self._workspaces) >= self._most:
                 self._drop()
-            workspace = Workspace(self.device, self._spec, size_px, self.buckets[-1], self._noise)
+            workspace = Workspace(self.device, self._spec, size_px, self.buckets[-1], self._noise, self._evaluation.table)
             workspace.captured = self.capturer.request(workspace)
         self._workspaces[size_px] = workspace
         return workspace

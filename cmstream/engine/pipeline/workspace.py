@@ -11,6 +11,7 @@ import torch
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.pipeline.bank import FIELDS, Bank
 from cmstream.engine.pipeline.device import Buffer, Device, Graph
+from cmstream.engine.pipeline.look_table import LookTable
 from cmstream.engine.step import padded_size
 from cmstream.models.base import ModelSpec
 
@@ -25,7 +26,7 @@ class Layout:
     size_px: Size
     field_px: Size
     bucket: int
-    styles: int
+    look_width: int
 
     @property
     def rows(self) -> int:
@@ -45,7 +46,7 @@ class Buffers:
         self.rows = make("rows", torch.int64, layout.bucket)
         self.styled = make("styled", torch.uint8, layout.bucket, *picture)
         self.noise = make("noise bank", torch.float32, layout.rows, *field)
-        self.looks = make("look bank", torch.float32, layout.rows, layout.styles + 2)
+        self.looks = make("look bank", torch.float32, layout.rows, layout.look_width)
         self.fields = make("fields", torch.float32, FIELDS, *field)
         self.scratch = make("scratch", torch.float32, *field)
 
@@ -62,11 +63,11 @@ class Buffers:
 class Workspace:
     """Buffers, the bank in them, and the graphs made of them so far. Whatever is in flight keeps it."""
 
-    def __init__(self, device: Device, spec: ModelSpec, size_px: Size, bucket: int, noise: NoiseBank) -> None:
+    def __init__(self, device: Device, spec: ModelSpec, size_px: Size, bucket: int, noise: NoiseBank, table: LookTable) -> None:
         field_px = padded_size(*size_px, spec.multiple_px)
-        self.layout = Layout(size_px, field_px, bucket, len(spec.styles))
+        self.layout = Layout(size_px, field_px, bucket, table.width)
         self.buffers = Buffers(device, self.layout)
-        self.bank = Bank(self.layout.rows, field_px, spec.styles, noise)
+        self.bank = Bank(self.layout.rows, field_px, table, noise)
         self.graphs: dict[int, Graph] = {}  # by bucket; the capturing thread adds, nobody removes
         self.captured: Future[None] = Future()
         """Resolves when no more graphs will come."""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from cmstream.core.errors import WeightsRejected
 from cmstream.models.latent.header import MEND, Header, read_header, refuse_pickle
@@ -94,6 +94,24 @@ def open_checkpoint(folder: Path, *, vae: Vae = "full") -> Checkpoint:
     return Checkpoint(folder, pipeline, scheduler, network, config, variant, parts["vae"] == "AutoencoderKL")
 
 
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What a folder's index says, before anything else of it is there."""
+
+    name: str
+    """The class of diffusers that loads it."""
+    is_slow: bool
+    """Whether its autoencoder is an AutoencoderKL, too slow for real time."""
+
+
+def pipeline_of(folder: Path) -> Pipeline:
+    """Raises WeightsRejected for an architecture that cannot be run."""
+    index = read_json(folder / "model_index.json")
+    autoencoder = index.get("vae")
+    is_slow = _is_present(autoencoder) and autoencoder[1] == "AutoencoderKL"
+    return Pipeline(_pipeline(folder, str(index.get("_class_name"))), is_slow)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a small JSON file. Raises WeightsRejected."""
     try:
@@ -119,7 +137,7 @@ def _pipeline(folder: Path, named: str) -> str:
     return ARCHITECTURES[begun]
 
 
-def _is_present(entry: Any) -> bool:
+def _is_present(entry: Any) -> TypeGuard[list[str]]:
     return isinstance(entry, list) and len(entry) == 2 and all(isinstance(each, str) for each in entry)
 
 

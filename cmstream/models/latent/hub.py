@@ -44,17 +44,17 @@ class Hub:
     """The hub as seen from one folder. `endpoint` and `token` are HF_ENDPOINT and HF_TOKEN where they are not given."""
 
     def __init__(self, root: Path, *, offline: bool = False, endpoint: str | None = None, token: str | None = None) -> None:
-        self._root = root
+        self.root = root
         self._offline = offline or os.environ.get("HF_HUB_OFFLINE", "0").upper() in {"1", "ON", "YES", "TRUE"}
         self._endpoint = endpoint
         self._token = token
 
     def __repr__(self) -> str:
-        return f"<Hub {self._root}{', offline' if self._offline else ''}>"
+        return f"<Hub {self.root}{', offline' if self._offline else ''}>"
 
     def folder(self, reference: HubReference) -> Path | None:
         """Where the model lies if it was downloaded. Asks nobody; it may have been downloaded in part only."""
-        snapshots = self._root / f"models--{reference.repository.replace('/', '--')}"
+        snapshots = self.root / f"models--{reference.repository.replace('/', '--')}"
         revision = reference.revision or "main"
         named = snapshots / "refs" / revision
         commit = named.read_text().strip() if named.is_file() else revision
@@ -68,12 +68,30 @@ class Hub:
         """
         if self._offline:
             return self._present(reference)
-        with translated(reference, self._root):
+        with translated(reference, self.root):
             api = optional("huggingface_hub").HfApi(endpoint=self._endpoint, token=self._token)
             about = api.model_info(reference.repository, revision=reference.revision, files_metadata=True)
             files = wanted_files(reference, [RemoteFile(one.rfilename, one.size or 0) for one in about.siblings], without)
             self._check_room(reference, about.sha, files)
             return self._download(reference, about.sha, files, on_progress)
+
+    def fetch_file(self, reference: HubReference, file: str, on_progress: OnProgress) -> Path:
+        """One safetensors file of a repository, such as a LoRA. Raises as `fetch` does, and NotFound where it has none such."""
+        known = self.folder(reference)
+        if known is not None and (known / file).is_file():
+            return known / file
+        if self._offline:
+            raise Unavailable(
+                f"{file} of {reference} is not downloaded and the hub may not be asked: start it once without offline"
+            )
+        with translated(reference, self.root):
+            api = optional("huggingface_hub").HfApi(endpoint=self._endpoint, token=self._token)
+            about = api.model_info(reference.repository, revision=reference.revision, files_metadata=True)
+            found = [RemoteFile(one.rfilename, one.size or 0) for one in about.siblings if one.rfilename == file]
+            if not found or not file.endswith(".safetensors"):
+                raise NotFound(f"{reference} has no file {file[:80]!r} of safetensors; see its page on the hub")
+            self._check_room(reference, about.sha, found)
+            return self._download(reference, about.sha, found, on_progress) / file
 
     def _present(self, reference: HubReference) -> Path:
         found = self.folder(reference)
@@ -82,13 +100,13 @@ class Hub:
         return found
 
     def _check_room(self, reference: HubReference, commit: str, files: Sequence[RemoteFile]) -> None:
-        self._root.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         known = self.folder(HubReference(reference.repository, commit))
         missing = sum(one.size for one in files if known is None or not (known / one.path).is_file())
-        free = shutil.disk_usage(self._root).free
+        free = shutil.disk_usage(self.root).free
         if missing and missing + RESERVE_BYTES > free:
             raise ResourceExhausted(
-                f"{reference} needs {missing / 1e9:.1f} GB and {self._root} has {free / 1e9:.1f} GB left; free some space, "
+                f"{reference} needs {missing / 1e9:.1f} GB and {self.root} has {free / 1e9:.1f} GB left; free some space, "
                 "or name another folder in models.folder"
             )
 
@@ -101,7 +119,7 @@ class Hub:
                 reference.repository,
                 one.path,
                 revision=commit,
-                cache_dir=self._root,
+                cache_dir=self.root,
                 endpoint=self._endpoint,
                 token=self._token,
                 tqdm_class=_bars(on_progress, present, total),
@@ -114,7 +132,7 @@ class Hub:
 
     def _remember(self, reference: HubReference, commit: str) -> None:
         """So that the same name finds it offline."""
-        named = self._root / f"models--{reference.repository.replace('/', '--')}" / "refs" / (reference.revision or "main")
+        named = self.root / f"models--{reference.repository.replace('/', '--')}" / "refs" / (reference.revision or "main")
         if named.name != commit:
             named.parent.mkdir(parents=True, exist_ok=True)
             named.write_text(commit)

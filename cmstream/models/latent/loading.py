@@ -20,6 +20,7 @@ from cmstream.models.latent.family import Family
 from cmstream.models.latent.header import MEND, read_header
 from cmstream.models.latent.identify import identify
 from cmstream.models.latent.network import Network, SanaTransformer, UNet
+from cmstream.models.latent.students import Student, taught
 from cmstream.models.latent.text import CheckpointText
 
 log = logging.getLogger(__name__)
@@ -41,14 +42,19 @@ class Loaded:
     """diffusers' own, which holds the same modules: LoRAs are loaded through it."""
 
 
-def load_folder(folder: Path, *, vae: Vae = "tiny", tiny: Path | None = None) -> Loaded:
+def load_folder(folder: Path, *, vae: Vae = "tiny", tiny: Path | None = None, student: Student | None = None) -> Loaded:
     """Load a folder in diffusers' layout; `tiny` is a folder with an AutoencoderTiny, by default its own `vae_tiny`.
+
+    `student` is what a LoRA, which is not loaded here, makes of it.
 
     Raises WeightsRejected, ConfigurationError where the extra is missing, ResourceExhausted where memory is.
     """
     diffusers = optional("diffusers")
+    _silence()
     checkpoint = open_checkpoint(folder, vae=vae)
     family = identify(checkpoint)
+    if student is not None:
+        family = taught(family, student)
     check_tensors(checkpoint)
     if not family.is_few_step:
         log.warning("%s is no few-step model: add a LoRA of LCM, TCD or Hyper-SD, or expect noise", folder.name)
@@ -57,7 +63,13 @@ def load_folder(folder: Path, *, vae: Vae = "tiny", tiny: Path | None = None) ->
         replaced = {"vae": _tiny(checkpoint, tiny)} if vae == "tiny" and checkpoint.has_full_autoencoder else {}
         kind = getattr(diffusers, checkpoint.pipeline)
         pipeline = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, variant=checkpoint.variant or None, **absent, **replaced
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            variant=checkpoint.variant or None,
+            dtype=torch.float32,
+            **absent,
+            **replaced,
         )
     autoencoder = autoencoder_of(pipeline.vae)
     network: Network = (
@@ -67,6 +79,14 @@ def load_folder(folder: Path, *, vae: Vae = "tiny", tiny: Path | None = None) ->
         module.requires_grad_(False).eval()
     path = DirectPath(network, autoencoder, family.prediction, family.guidance)
     return Loaded(checkpoint, family, path, CheckpointText(pipeline), pipeline)
+
+
+def _silence() -> None:
+    """No bars and warnings of theirs between our own lines: what matters is checked here, and told in our words."""
+    for name in ("diffusers", "transformers"):
+        theirs: Any = optional(f"{name}.utils.logging")
+        theirs.disable_progress_bar()
+        theirs.set_verbosity_error()
 
 
 @contextmanager

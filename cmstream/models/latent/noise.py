@@ -21,9 +21,15 @@ def latent_noise(field: Tensor, channels: int, factor_px: int, count: int) -> Te
 
     Raises ValueError where a latent pixel has fewer numbers under it than are asked for.
     """
-    patterns = _patterns(channels * count, factor_px).to(field.device, field.dtype)
+    patterns = _patterns_on(channels * count, factor_px, field.device, field.dtype)
     seen = F.conv2d(field, patterns, stride=factor_px)
     return seen.view(len(seen), count, channels, *seen.shape[2:])
+
+
+@lru_cache(maxsize=32)
+def _patterns_on(count: int, factor_px: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Kept on the device, since nothing may be sent there while a graph is captured."""
+    return _patterns(count, factor_px).to(device, dtype)
 
 
 @lru_cache(maxsize=16)

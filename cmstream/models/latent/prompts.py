@@ -9,9 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
+import torch
+
+from cmstream.core.cores import usable_cores
 from cmstream.core.errors import EngineFailed, Unavailable
 from cmstream.core.prompting import TextMix
 from cmstream.models.latent.embedding import Embedding, mixed
@@ -19,8 +23,8 @@ from cmstream.models.latent.text import TextEncoder
 
 log = logging.getLogger(__name__)
 
-PINNED_TEXTS = 12
-"""Kept for each stream whatever the capacity: what it shows, and what a transition still comes from."""
+PINNED_TEXTS = 48
+"""Kept for each stream whatever the capacity: what it shows, what a transition still comes from, and changes that wait."""
 
 
 class PromptBank:
@@ -34,7 +38,8 @@ class PromptBank:
         self._pending: dict[str, Future[Embedding]] = {}
         self._pins: dict[int, OrderedDict[str, None]] = {}
         self._mixes: OrderedDict[TextMix, Embedding] = OrderedDict()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prompts")
+        cores = max(1, usable_cores() // 2)  # the others go on with frames
+        self._thread = ThreadPoolExecutor(1, "prompts", torch.set_num_threads, (cores,))
 
     def __repr__(self) -> str:
         return f"<PromptBank {len(self._embeddings)} of {self._capacity}, {len(self._pending)} being encoded>"
@@ -50,7 +55,7 @@ class PromptBank:
             while len(pins) > PINNED_TEXTS:
                 pins.popitem(last=False)
             waiting = [self._ask(text) for text in wanted if text not in self._embeddings]
-        return _all(waiting)
+        return all_of(waiting)
 
     def heard(self, mix: TextMix) -> Embedding:
         """The embedding of a mix, a batch of one. Raises EngineFailed for a text that nobody prepared. Engine thread only."""
@@ -112,7 +117,7 @@ class PromptBank:
             del self._embeddings[text]
 
 
-def _all(waiting: list[Future[Embedding]]) -> Future[None]:
+def all_of(waiting: Sequence[Future[Any]]) -> Future[None]:
     """Resolves when all have, with the first error if there is one."""
     done: Future[None] = Future()
     left = len(waiting)
@@ -120,7 +125,7 @@ def _all(waiting: list[Future[Embedding]]) -> Future[None]:
         done.set_result(None)
     lock = threading.Lock()
 
-    def one(found: Future[Embedding]) -> None:
+    def one(found: Future[Any]) -> None:
         nonlocal left
         with lock:
             left -= 1

@@ -57,7 +57,7 @@ class StreamCall(Exchange):
                 session.publish(self._transport, on_drop=self._dropped) as publisher,
                 session.subscribe(self._transport, on_drop=self._dropped) as subscription,
             ):
-                accepted = session.update(patch)
+                accepted = await session.change(patch)
                 self._next_frame_id = publisher.last_frame_id + 1
                 self._say_opened(session, accepted.params, self._next_frame_id)
                 await self._serve(session, publisher, subscription, form)
@@ -78,6 +78,7 @@ class StreamCall(Exchange):
                 group.create_task(self._await_closed(session, publisher)),
             ]
             await self._read(session, intake)
+            await self._changed()
             await self._ledger.settled()
             await self._outbox.flush()
             for task in tasks:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from cmstream.core.errors import CmstreamError, InvalidParameters, Unavailable
 from cmstream.core.params import Params
+from cmstream.session.changes import Change
 from cmstream.session.session import Session
 from cmstream.transport.conversation.outbox import Outbox
 from cmstream.transport.conversation.services import Services
@@ -44,6 +45,7 @@ class Exchange(ABC):
         self._opened = False
         self._end = asyncio.Event()
         self._end_reason = ""
+        self._changing: set[asyncio.Task[None]] = set()  # one for each change that is not ready yet
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {self._transport}, {'open' if self._opened else 'opening'}, {self._outbox!r}>"
@@ -52,10 +54,11 @@ class Exchange(ABC):
         """The whole call: returns when it has ended well, raises the CmstreamError that it must end with."""
         failures: list[BaseException] = []
         try:
-            async with asyncio.TaskGroup() as group:
-                ending = group.create_task(self._await_end())
+            async with asyncio.TaskGroup() as self._group:
+                ending = self._group.create_task(self._await_end())
                 await self._converse()
-                ending.cancel()
+                for task in (ending, *self._changing):
+                    task.cancel()
         except* CmstreamError as caught:
             failures = _leaves(caught)
         if failures:
@@ -104,17 +107,51 @@ class Exchange(ABC):
         self._outbox.post(StreamResponse(opened=opened))
 
     def _update(self, request: UpdateParameters, session: Session) -> None:
+        """Before this returns, unless something has to be made ready: then the call goes on meanwhile."""
         try:
-            accepted = session.update(json_of(request.parameters))
-        except InvalidParameters as error:
-            self._outbox.post(rejected_message(request.request_id, error))
+            change = session.ask(json_of(request.parameters))
+        except CmstreamError as error:
+            self._reject(request.request_id, error)
             return
+        if change.is_ready:
+            self._apply(request.request_id, change)
+            return
+        task = self._group.create_task(self._apply_later(request.request_id, change))
+        self._changing.add(task)
+        task.add_done_callback(self._changing.discard)
+        task.add_done_callback(lambda _: change.end())  # also of one that was cancelled before it began
+
+    async def _changed(self) -> None:
+        """Wait until every change was answered."""
+        if self._changing:
+            await asyncio.wait(self._changing)
+
+    async def _apply_later(self, request_id: int, change: Change) -> None:
+        try:
+            await change.ready()
+        except CmstreamError as error:
+            self._reject(request_id, error)
+        else:
+            self._apply(request_id, change)
+
+    def _apply(self, request_id: int, change: Change) -> None:
+        try:
+            accepted = change.apply()
+        except CmstreamError as error:
+            self._reject(request_id, error)
+            return
+        finally:
+            change.end()
         answer = ParametersAccepted(
-            request_id=request.request_id,
+            request_id=request_id,
             parameters=struct_of(accepted.params.as_json()),
             first_frame_id=accepted.first_frame_id,
         )
         self._outbox.post(StreamResponse(parameters_accepted=answer))
+
+    def _reject(self, request_id: int, error: CmstreamError) -> None:
+        named = error if isinstance(error, InvalidParameters) else InvalidParameters({"parameters": str(error)})
+        self._outbox.post(rejected_message(request_id, named))
 
 
 def _leaves(group: BaseExceptionGroup[CmstreamError]) -> list[BaseException]:

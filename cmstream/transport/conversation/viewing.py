@@ -35,7 +35,7 @@ class ViewingCall(Exchange):
         self._services.registry.check_viewer()
         session = self._services.registry.live(self._stream)
         with session.subscribe(self._transport, on_drop=self._dropped) as subscription:
-            accepted = session.update(json_of(request.parameters))
+            accepted = await session.change(json_of(request.parameters))
             self._say_opened(session, accepted.params, accepted.first_frame_id)
             await self._show(session, subscription, form)
 

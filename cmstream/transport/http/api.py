@@ -45,7 +45,7 @@ async def _stream(request: web.Request) -> web.Response:
 
 async def _update(request: web.Request) -> web.Response:
     session = context_of(request).registry.get(request.match_info["stream"])
-    accepted = session.update(await object_of(request))
+    accepted = await session.change(await object_of(request))
     return web.json_response({"params": accepted.params.as_json(), "first_frame_id": accepted.first_frame_id})
 
 
@@ -81,7 +81,8 @@ async def _readyz(request: web.Request) -> web.Response:
         return web.json_response({"status": "ready"})
     registry = context.registry
     status = "draining" if registry.draining else "faulty" if registry.fault else "loading"
-    about = {"status": status, "detail": registry.fault} if status == "faulty" else {"status": status}
+    detail = registry.fault if status == "faulty" else registry.loading if status == "loading" else ""
+    about = {"status": status, "detail": detail} if detail else {"status": status}
     return web.json_response(about, status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 

@@ -13,6 +13,7 @@ from cmstream.engine.moving_noise import Places
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.patch_order import PatchOrder
 from cmstream.engine.pipeline.bank import Bank, Binding
+from cmstream.engine.pipeline.look_table import StyleTable
 from cmstream.engine.pipeline.packing import Packing
 
 SIZE = (6, 8)
@@ -22,7 +23,7 @@ MIX = replace(OIL, seeds=((1, 0.6), (2, 0.8)))
 
 @pytest.fixture
 def bank() -> Bank:
-    return Bank(4, SIZE, ("ink", "oil"), NoiseBank(torch.device("cpu")))
+    return Bank(4, SIZE, StyleTable(("ink", "oil")), NoiseBank(torch.device("cpu")))
 
 
 def bound(bank: Bank, *frames: tuple[int, Look, Places | None]) -> tuple[Binding, int]:

@@ -13,6 +13,7 @@ from cmstream.engine.noise import NoiseBank
 from cmstream.engine.pipeline.capture import Capturer
 from cmstream.engine.pipeline.eager_device import CPU, EagerDevice
 from cmstream.engine.pipeline.evaluation import Evaluation
+from cmstream.engine.pipeline.look_table import StyleTable
 from cmstream.engine.pipeline.workspace import Workspace
 from cmstream.models.base import ModelInput
 from tests.engine.painters import Tint
@@ -56,7 +57,7 @@ def capturer(model: Noting, device: EagerDevice) -> Iterator[Capturer]:
 
 
 def workspace(model: Noting, device: EagerDevice) -> Workspace:
-    return Workspace(device, model.spec, (16, 24), 4, NoiseBank(CPU))
+    return Workspace(device, model.spec, (16, 24), 4, NoiseBank(CPU), StyleTable(model.spec.styles))
 
 
 def test_the_largest_bucket_comes_first_and_each_is_rehearsed(model: Noting, device: EagerDevice, capturer: Capturer) -> None:

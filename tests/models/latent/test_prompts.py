@@ -70,10 +70,11 @@ def test_a_text_is_encoded_once_however_many_ask(bank: PromptBank, text: SlowTex
 
 def test_what_streams_show_is_kept_and_the_rest_is_bounded(bank: PromptBank, text: SlowText) -> None:
     bank.prepare(1, ["shown"]).result(TIMEOUT_S)
-    for index in range(20):
+    most = PINNED_TEXTS + 8
+    for index in range(most):
         bank.prepare(2, [f"text {index}"]).result(TIMEOUT_S)
     bank.heard((("shown", 1.0),))
-    bank.heard((("text 19", 1.0),))
+    bank.heard(((f"text {most - 1}", 1.0),))
     assert f"{PINNED_TEXTS + 1} of 3" in repr(bank)
     bank.forget(2)
     bank.forget(77)

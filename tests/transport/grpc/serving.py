@@ -39,14 +39,18 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    settings: Mapping[str, Mapping[str, Any]] | None = None, *, latency_ms: float = 0.0, loaded: bool = True
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    latency_ms: float = 0.0,
+    loaded: bool = True,
+    engine: FakeEngine | None = None,
 ) -> AsyncIterator[Serving]:
     """A server on a free port; `settings` overrides sections, e.g. {"auth": {"token": "secret"}}."""
     tables = {**(settings or {})}
     tables["grpc"] = {"port": 0, **tables.get("grpc", {})}
     tables["streams"] = {"skip_still": "off", **tables.get("streams", {})}  # frames of tests are often alike
     resolved = Settings.model_validate(tables)
-    clock, metrics, engine = MonotonicClock(), Metrics(), FakeEngine(latency_ms)
+    clock, metrics, engine = MonotonicClock(), Metrics(), engine or FakeEngine(latency_ms)
     registry = Registry(resolved, clock, metrics)
     scheduler = Scheduler(engine, clock, metrics)
     if loaded:

@@ -20,9 +20,12 @@ JSON = {"Content-Type": "application/json"}
 
 @asynccontextmanager
 async def serving(**changes: Any) -> AsyncIterator[tuple[Server, ClientSession]]:
-    """A server on free ports, and a client of its HTTP side. `changes` are settings, and `engine_ms`, a frame's time."""
+    """A server on free ports, and a client of its HTTP side.
+
+    `changes` are settings, and `engine_ms`, a frame's time, or an `engine`.
+    """
     http = changes.pop("http", HttpSettings(port=0))
-    engine = FakeEngine(changes.pop("engine_ms", 0.0))
+    engine: FakeEngine = changes.pop("engine", None) or FakeEngine(changes.pop("engine_ms", 0.0))
     wanted = Settings(http=http, grpc=GrpcSettings(port=0), **changes)
     async with Server(wanted, engine=engine) as server, ClientSession(server.http_address) as http_client:
         yield server, http_client
