@@ -28,10 +28,11 @@ ifeq ($(PYTHON),$(VENV)/bin/python)
 READY := $(STAMP)
 endif
 
-.PHONY: help setup run test soak fuzz check types lint contracts proto gpu bench train measure screenshot reference wheel clean
+.PHONY: help setup run test soak fuzz check types lint contracts proto gpu bench train measure screenshot reference wheel obs obs-install \
+	clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv and install everything in the tested versions
 
@@ -112,6 +113,14 @@ wheel: $(STAMP) ## build dist/*.whl
 	rm -rf dist
 	$(VENV)/bin/python -m build --wheel --outdir dist .
 
+# What the OBS filter is built with: apt-get install cmake g++ libobs-dev libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libturbojpeg0-dev
+obs: ## build the OBS filter into clients/obs/build
+	cmake -S clients/obs -B clients/obs/build
+	cmake --build clients/obs/build --parallel
+
+obs-install: obs ## put the OBS filter into the user's plugin folder
+	cmake --install clients/obs/build
+
 clean: ## remove what was built, and the virtual environment
-	rm -rf $(VENV) .venv-protoc dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-protoc dist build clients/obs/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
