@@ -19,6 +19,7 @@ from skimage.data import astronaut
 from cmstream.client import Client
 from cmstream.core.frame import Rgb
 from tests.interop.obs_studio import FPS, ObsStudio
+from tests.interop.obs_websocket import ObsError
 
 WIDTH_PX, HEIGHT_PX = 340, 192
 SIZE_PX = 256
@@ -80,6 +81,17 @@ class FilteredFilm:
         await self.media("PAUSE")
         return await self.settled(self.source)
 
+    async def begun(self) -> None:
+        """Wait for the film's first frame; before, there is nothing to take a picture of."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                try:
+                    if (await self.shown()).any():
+                        return
+                except ObsError:
+                    pass
+                await asyncio.sleep(0.1)
+
     async def settled(self, look: Callable[[], Awaitable[Rgb]] | None = None) -> Rgb:
         """What is shown once it no longer changes."""
         look = look or self.shown
@@ -117,7 +129,9 @@ async def filtered_film(obs: ObsStudio, path: Path, grpc_address: str, **setting
         "CreateSourceFilter", sourceName=name, filterName="style", filterKind=FILTER, filterSettings=everything
     )
     try:
-        yield FilteredFilm(obs, name)
+        shown = FilteredFilm(obs, name)
+        await shown.begun()
+        yield shown
     finally:
         await obs.ask.ask("RemoveInput", inputName=name)
         await obs.ask.ask("RemoveScene", sceneName=scene)
@@ -134,10 +148,11 @@ async def styled_by_server(grpc_address: str, source: Rgb, **params: Any) -> Rgb
 @asynccontextmanager
 async def styling(grpc_port: int = 0, size_px: int = SIZE_PX) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """`cmstream serve` with the embedded painter at one size, however busy the machine: the process, its gRPC address."""
+    unhurried = {"CMSTREAM_STREAMS__ADAPT": "false", "CMSTREAM_STREAMS__BUDGET_MS": "5000"}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "cmstream", "serve", "--http-port", "0", "--grpc-port", str(grpc_port)),
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "CMSTREAM_ENGINE__SIZE_PX": str(size_px), "CMSTREAM_STREAMS__ADAPT": "false"},
+        env={**os.environ, "CMSTREAM_ENGINE__SIZE_PX": str(size_px), **unhurried},
     )
     assert process.stdout is not None
     try:

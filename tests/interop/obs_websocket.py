@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,10 +31,13 @@ class ObsWebSocket:
         self._socket = socket
         self._count = 0
 
-    async def identify(self) -> None:
+    async def identify(self, password: str) -> None:
         """The handshake, without events."""
-        await self._hear(HELLO)
-        await self._socket.send_json({"op": IDENTIFY, "d": {"rpcVersion": 1, "eventSubscriptions": 0}})
+        asked = (await self._hear(HELLO))["authentication"]
+        proof = _digest(_digest(password + asked["salt"]) + asked["challenge"])
+        await self._socket.send_json(
+            {"op": IDENTIFY, "d": {"rpcVersion": 1, "eventSubscriptions": 0, "authentication": proof}}
+        )
         await self._hear(IDENTIFIED)
 
     async def ask(self, request: str, **data: Any) -> dict[str, Any]:
@@ -66,17 +70,21 @@ class ObsWebSocket:
 
 
 @asynccontextmanager
-async def connected(port: int, within_s: float) -> AsyncIterator[ObsWebSocket]:
+async def connected(port: int, password: str, within_s: float) -> AsyncIterator[ObsWebSocket]:
     """A connection to the OBS on this machine, as soon as it takes one and has loaded its scenes."""
     async with ClientSession() as http:
         socket = await _reach(http, f"ws://127.0.0.1:{port}", within_s)
         try:
             obs = ObsWebSocket(socket)
-            await obs.identify()
+            await obs.identify(password)
             await _ready(obs)
             yield obs
         finally:
             await socket.close()
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 async def _reach(http: ClientSession, address: str, within_s: float) -> ClientWebSocketResponse:

@@ -49,6 +49,14 @@ class Source {
         height_px_ = height_px;
     }
 
+    template <typename Called>
+    auto timed(const Called& call) {
+        const auto start = std::chrono::steady_clock::now();
+        auto result = call();
+        took_ns_.push_back((std::chrono::steady_clock::now() - start).count());
+        return result;
+    }
+
     void render() {
         cmstream::View view = timed([&] { return link_.look(); });
         is_open_ = view.is_open;
@@ -65,14 +73,6 @@ class Source {
     }
 
   private:
-    template <typename Called>
-    auto timed(const Called& call) {
-        const auto start = std::chrono::steady_clock::now();
-        auto result = call();
-        took_ns_.push_back((std::chrono::steady_clock::now() - start).count());
-        return result;
-    }
-
     void send() {
         auto picture = timed([&] { return link_.blank(); });
         if (picture == nullptr)
