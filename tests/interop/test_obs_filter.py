@@ -80,19 +80,20 @@ async def test_style_and_strength_act_when_they_are_set_in_obs(stage: Stage) -> 
 async def test_a_size_set_in_obs_makes_frames_smaller(stage: Stage) -> None:
     async with filtered_film(stage.obs, stage.film, stage.grpc, param_strength=0) as painted:
         source = await painted.pause()
+        await painted.becomes(lambda picture: difference(picture, source) < SAME)
         await painted.set(size_px=64)
         coarse = await painted.becomes(lambda picture: difference(picture, source) > 2)
         assert coarse.shape == source.shape
         assert detail(coarse) < detail(source) / 2
 
 
-async def test_a_hotkey_shows_the_source_as_it_is_and_another_styles_it_again(stage: Stage) -> None:
+async def test_a_hotkey_shows_the_source_as_it_is_and_styles_it_again(stage: Stage) -> None:
     async with filtered_film(stage.obs, stage.film, stage.grpc) as painted:
         source = await painted.pause()
         await painted.becomes(lambda picture: difference(picture, source) > PAINTED)
         await stage.obs.ask.ask("TriggerHotkeyByName", hotkeyName="cmstream.bypass")
         await painted.becomes(lambda picture: difference(picture, source) < SAME)
-        await stage.obs.ask.ask("TriggerHotkeyByName", hotkeyName="cmstream.resume")
+        await stage.obs.ask.ask("TriggerHotkeyByName", hotkeyName="cmstream.bypass")
         await painted.becomes(lambda picture: difference(picture, source) > PAINTED)
 
 
@@ -111,7 +112,7 @@ async def test_what_is_transparent_stays_so(stage: Stage, tmp_path: Path) -> Non
             "CreateSourceFilter", sourceName="half", filterName="style", filterKind="cmstream_style", filterSettings=settings
         )
         async with asyncio.timeout(PATIENCE_S):
-            while difference((shown := await stage.obs.ask.picture_with_alpha("half"))[:, 180:, :3], level[:, 180:]) < 2:
+            while (shown := await stage.obs.ask.picture_with_alpha("half"))[:, 180:, :3].std() < 1:  # no strokes yet
                 await asyncio.sleep(0.1)
         assert shown[:, :165, 3].max() <= 2
         assert shown[:, 175:, 3].min() >= 253

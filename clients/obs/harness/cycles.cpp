@@ -92,9 +92,10 @@ class Source {
     static void check(const Picture& picture) {
         require(picture.rgba.size() == std::size_t{picture.width_px} * picture.height_px * 4,
                 "a picture has all its bytes");
-        const int level = picture.rgba[picture.rgba.size() / 2 / 4 * 4];
+        const std::size_t middle = picture.rgba.size() / 2 / 4 * 4;  // below the label
+        const int level = picture.rgba[middle];
         require(level >= 255 - 200 && level <= 255 - 100, "a picture is the inverse of what was sent");
-        require(picture.rgba[3] == 128, "a picture has its source's alpha");
+        require(picture.rgba[middle + 3] == 128, "a picture has its source's alpha");
     }
 
     std::uint32_t width_px_;

@@ -12,25 +12,21 @@ void BypassHotkey::join(obs_source_t* parent) {
     if (parent == nullptr)
         return;
     const char* name = obs_source_get_name(parent);
-    const auto on = [](void* self, obs_hotkey_pair_id, obs_hotkey_t*, bool pressed) {
-        return pressed && static_cast<BypassHotkey*>(self)->set(true);
+    const auto pressed = [](void* self, obs_hotkey_id, obs_hotkey_t*, bool is_down) {
+        if (is_down)
+            static_cast<BypassHotkey*>(self)->toggle();
     };
-    const auto off = [](void* self, obs_hotkey_pair_id, obs_hotkey_t*, bool pressed) {
-        return pressed && static_cast<BypassHotkey*>(self)->set(false);
-    };
-    pair_ = obs_hotkey_pair_register_source(parent, "cmstream.bypass", text("Bypass", {name}).c_str(),
-                                            "cmstream.resume", text("Resume", {name}).c_str(), on, off, this, this);
+    hotkey_ = obs_hotkey_register_source(parent, "cmstream.bypass", text("Bypass", {name}).c_str(), pressed, this);
     parent_ = parent;
 }
 
 void BypassHotkey::leave() {
-    if (pair_ != OBS_INVALID_HOTKEY_PAIR_ID)
-        obs_hotkey_pair_unregister(pair_);
-    pair_ = OBS_INVALID_HOTKEY_PAIR_ID;
+    if (hotkey_ != OBS_INVALID_HOTKEY_ID)
+        obs_hotkey_unregister(hotkey_);
+    hotkey_ = OBS_INVALID_HOTKEY_ID;
     parent_ = nullptr;
 }
 
-// Whether that changed anything: of a pair on one key, OBS takes the one that does.
-bool BypassHotkey::set(bool bypassed) { return is_bypassed_.exchange(bypassed) != bypassed; }
+void BypassHotkey::toggle() { is_bypassed_ = !is_bypassed_; }  // OBS calls hotkeys from one thread
 
 }  // namespace cmstream

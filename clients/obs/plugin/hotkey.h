@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A pair of hotkeys on the filtered source: show it as it is, style it again. Made and ended on any one thread.
+// A hotkey of the filtered source: show it as it is, and at the next press styled again. Made and ended on one thread.
+// Not one of OBS's pairs: those wait for a release that obs-websocket never sends.
 #pragma once
 
 #include <obs-module.h>
@@ -15,7 +16,7 @@ class BypassHotkey {
     BypassHotkey(const BypassHotkey&) = delete;
     BypassHotkey& operator=(const BypassHotkey&) = delete;
 
-    // The source whose hotkeys they are: known only once the filter is on it. The same again is fine.
+    // The source whose hotkey it is: known only once the filter is on it. The same again is fine.
     void join(obs_source_t* parent);
     void leave();
 
@@ -23,10 +24,10 @@ class BypassHotkey {
     bool is_bypassed() const { return is_bypassed_; }
 
   private:
-    bool set(bool bypassed);
+    void toggle();
 
     obs_source_t* parent_ = nullptr;
-    obs_hotkey_pair_id pair_ = OBS_INVALID_HOTKEY_PAIR_ID;
+    obs_hotkey_id hotkey_ = OBS_INVALID_HOTKEY_ID;
     std::atomic<bool> is_bypassed_{false};
 };
 
