@@ -18,7 +18,7 @@ from skimage.data import astronaut
 
 from cmstream.client import Client
 from cmstream.core.frame import Rgb
-from tests.interop.obs_studio import FPS, ObsStudio
+from tests.interop.obs_studio import CANVAS_PX, FPS, ObsStudio
 from tests.interop.obs_websocket import ObsError
 
 WIDTH_PX, HEIGHT_PX = 340, 192
@@ -123,7 +123,11 @@ async def filtered_film(obs: ObsStudio, path: Path, grpc_address: str, **setting
     await obs.ask.ask("CreateScene", sceneName=scene)
     await obs.ask.ask("SetCurrentProgramScene", sceneName=scene)
     media = {"local_file": str(path), "looping": True, "hw_decode": False, "restart_on_activate": False}
-    await obs.ask.ask("CreateInput", sceneName=scene, inputName=name, inputKind="ffmpeg_source", inputSettings=media)
+    item = await obs.ask.ask(
+        "CreateInput", sceneName=scene, inputName=name, inputKind="ffmpeg_source", inputSettings=media
+    )
+    fitted = {"boundsType": "OBS_BOUNDS_SCALE_INNER", "boundsWidth": CANVAS_PX[0], "boundsHeight": CANVAS_PX[1]}
+    await obs.ask.ask("SetSceneItemTransform", sceneName=scene, sceneItemId=item["sceneItemId"], sceneItemTransform=fitted)
     everything = {"server": grpc_address, "param_noise_motion": "fixed", "param_transition_ms": 0, **settings}
     await obs.ask.ask(
         "CreateSourceFilter", sourceName=name, filterName="style", filterKind=FILTER, filterSettings=everything

@@ -20,6 +20,7 @@ from tests.interop.xvfb import Screen, xvfb
 STARTS_WITHIN_S = 90.0
 ENDS_WITHIN_S = 20.0
 FPS = 30
+CANVAS_PX = (640, 360)
 
 GLOBAL = """[General]
 FirstRun=true
@@ -45,10 +46,10 @@ PROFILE = f"""[General]
 Name=Test
 
 [Video]
-BaseCX=640
-BaseCY=360
-OutputCX=640
-OutputCY=360
+BaseCX={CANVAS_PX[0]}
+BaseCY={CANVAS_PX[1]}
+OutputCX={CANVAS_PX[0]}
+OutputCY={CANVAS_PX[1]}
 FPSType=0
 FPSCommon={FPS}
 """
