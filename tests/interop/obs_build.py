@@ -18,7 +18,7 @@ PACKAGES = (
 )
 NEEDED = ("obs", "Xvfb", "cmake", "g++", "protoc", "grpc_cpp_plugin")
 HEADERS = ("obs/obs-module.h", "grpcpp/grpcpp.h", "turbojpeg.h", "doctest/doctest.h")
-BUILD_TIMEOUT_S = 240.0
+BUILD_TIMEOUT_S = 600.0
 
 
 def missing() -> str | None:

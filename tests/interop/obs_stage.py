@@ -30,7 +30,7 @@ PATIENCE_S = 20.0
 
 def film(path: Path, seconds: int = 4) -> Path:
     """A camera that pans over a photograph and back, nearly lossless, for ever."""
-    photograph = astronaut()
+    photograph: Rgb = astronaut()  # type: ignore[no-untyped-call]  # skimage is typed in part only
     frames = FPS * seconds
     size = f"{WIDTH_PX}x{HEIGHT_PX}"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size]
@@ -107,9 +107,11 @@ class FilteredFilm:
     async def becomes(self, wanted: Callable[[Rgb], bool], within_s: float = PATIENCE_S) -> Rgb:
         """The first picture shown that is as wanted."""
         async with asyncio.timeout(within_s):
-            while not wanted(picture := await self.shown()):
+            while True:
+                picture = await self.shown()
+                if wanted(picture):
+                    return picture
                 await asyncio.sleep(0.05)
-            return picture
 
 
 _names = itertools.count(1)
@@ -123,15 +125,11 @@ async def filtered_film(obs: ObsStudio, path: Path, grpc_address: str, **setting
     await obs.ask.ask("CreateScene", sceneName=scene)
     await obs.ask.ask("SetCurrentProgramScene", sceneName=scene)
     media = {"local_file": str(path), "looping": True, "hw_decode": False, "restart_on_activate": False}
-    item = await obs.ask.ask(
-        "CreateInput", sceneName=scene, inputName=name, inputKind="ffmpeg_source", inputSettings=media
-    )
+    item = await obs.ask.ask("CreateInput", sceneName=scene, inputName=name, inputKind="ffmpeg_source", inputSettings=media)
     fitted = {"boundsType": "OBS_BOUNDS_SCALE_INNER", "boundsWidth": CANVAS_PX[0], "boundsHeight": CANVAS_PX[1]}
     await obs.ask.ask("SetSceneItemTransform", sceneName=scene, sceneItemId=item["sceneItemId"], sceneItemTransform=fitted)
     everything = {"server": grpc_address, "param_noise_motion": "fixed", "param_transition_ms": 0, **settings}
-    await obs.ask.ask(
-        "CreateSourceFilter", sourceName=name, filterName="style", filterKind=FILTER, filterSettings=everything
-    )
+    await obs.ask.ask("CreateSourceFilter", sourceName=name, filterName="style", filterKind=FILTER, filterSettings=everything)
     try:
         shown = FilteredFilm(obs, name)
         await shown.begun()
@@ -160,7 +158,7 @@ async def styling(grpc_port: int = 0, size_px: int = SIZE_PX) -> AsyncIterator[t
     )
     assert process.stdout is not None
     try:
-        words = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().split()
+        words = (await asyncio.wait_for(process.stdout.readline(), 120)).decode().split()
         yield process, dict(word.split("=", 1) for word in words[2:])["grpc"]
     finally:
         if process.returncode is None:

@@ -35,9 +35,7 @@ class ObsWebSocket:
         """The handshake, without events."""
         asked = (await self._hear(HELLO))["authentication"]
         proof = _digest(_digest(password + asked["salt"]) + asked["challenge"])
-        await self._socket.send_json(
-            {"op": IDENTIFY, "d": {"rpcVersion": 1, "eventSubscriptions": 0, "authentication": proof}}
-        )
+        await self._socket.send_json({"op": IDENTIFY, "d": {"rpcVersion": 1, "eventSubscriptions": 0, "authentication": proof}})
         await self._hear(IDENTIFIED)
 
     async def ask(self, request: str, **data: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from cmstream.settings import GrpcSettings, HttpSettings, Settings
 from tests.interop.obs_build import SOURCES, built
 from tests.interop.obs_studio import free_port
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(700)]
 
 LONGEST_FILE = 350
 SANITIZED = {

@@ -15,10 +15,10 @@ from tests.interop.obs_stage import difference, film, filtered_film, styling
 from tests.interop.obs_studio import obs_studio
 from tests.interop.test_obs_filter import PAINTED
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(700)]
 
 PICTURE = ROOT / "docs" / "images" / "obs-filter.png"
-REFRESH = "CMSTREAM_REFRESH_PICTURES"
+REFRESH = "REFRESH_PICTURES"
 """Set in the environment, the picture of the README is made anew; otherwise it is only looked at."""
 
 

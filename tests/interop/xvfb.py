@@ -37,7 +37,7 @@ class Screen:
 
 
 @asynccontextmanager
-async def xvfb(folder: Path, width_px: int = 1280, height_px: int = 800) -> AsyncIterator[Screen]:
+async def xvfb(folder: Path, width_px: int = 1080, height_px: int = 730) -> AsyncIterator[Screen]:
     """A screen on a free display; gone afterwards."""
     read, write = os.pipe()
     process = await asyncio.create_subprocess_exec(
