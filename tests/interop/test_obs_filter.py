@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,13 @@ import pytest_asyncio
 from PIL import Image
 
 from cmstream.core.frame import Rgb
-from tests.interop.obs_build import built, need_obs
+from tests.interop.obs_build import ROOT, built, need_obs
 from tests.interop.obs_stage import PATIENCE_S, difference, film, filtered_film, styled_by_server, styling
 from tests.interop.obs_studio import ObsStudio, obs_studio
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(700), pytest.mark.asyncio(loop_scope="module")]
 
+PICTURE = ROOT / "docs" / "images" / "obs-filter.png"
 PAINTED = 6.0
 """A painting differs from its source by more than this many levels of 256, on average."""
 SAME = 1.5
@@ -151,6 +153,22 @@ async def test_the_delay_is_measured_and_said(stage: Stage) -> None:
         source = await painted.pause()
         shown = await painted.becomes(lambda picture: difference(picture, source) > PAINTED)
         assert set(np.unique(shown[:11, :60])) <= {0, 255}
+
+
+async def test_obs_with_the_filter_and_its_dialog_looks_as_in_the_readme(stage: Stage) -> None:
+    """The README's picture is this one; with REFRESH_PICTURES in the environment it is made anew."""
+    async with filtered_film(stage.obs, stage.film, stage.grpc) as painted:
+        source = await painted.pause()
+        await painted.becomes(lambda picture: difference(picture, source) > PAINTED)
+        before = stage.obs.screen.picture()
+        await stage.obs.ask.ask("OpenInputFiltersDialog", inputName=painted.name)
+        await asyncio.sleep(2)
+        screen = stage.obs.screen.picture()
+    assert difference(screen, before) > 2, "a dialog has opened"
+    if os.environ.get("REFRESH_PICTURES"):
+        Image.fromarray(screen).save(PICTURE, optimize=True)
+    with Image.open(PICTURE) as known:
+        assert known.size == (screen.shape[1], screen.shape[0])
 
 
 def detail(picture: Rgb) -> float:
