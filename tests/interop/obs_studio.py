@@ -6,13 +6,14 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop.obs_build import installed
+from tests.interop.obs_build import ROOT, installed
 from tests.interop.obs_websocket import ObsWebSocket, connected
 from tests.interop.x11_window import ask_to_close
 from tests.interop.xvfb import Screen, xvfb
@@ -115,6 +116,7 @@ def settle(home: Path, port: int, password: str) -> None:
     (basic / "profiles" / "Test" / "basic.ini").write_text(PROFILE, encoding="utf-8")
     (basic / "scenes").mkdir()
     (basic / "scenes" / "Test.json").write_text(json.dumps(SCENES), encoding="utf-8")
+    shutil.copy(ROOT / "docs" / "obs-scenes.json", basic / "scenes" / "cmstream.json")  # as Import does
     (home / "obs-studio" / "global.ini").write_text(GLOBAL.format(port=port, password=password), encoding="utf-8")
 
 
