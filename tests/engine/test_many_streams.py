@@ -73,7 +73,7 @@ def test_each_is_byte_for_byte_what_it_is_alone(engine: CpuEngine, motion: str) 
     for stream in range(STREAMS):
         engine.forget(stream)
     styled(engine, 100, PICTURE, look(0))  # in its turn, so what came before is done
-    assert repr(engine._moving) == "<MovingNoise of 0 streams on cpu>"
+    assert repr(engine._moving) == "<MovingNoise of 0 streams>"
 
 
 def test_nothing_is_worked_out_again_when_streams_of_other_looks_and_seeds_take_turns(

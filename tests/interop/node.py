@@ -55,7 +55,7 @@ class Script:
 
     async def report(self, timeout_s: float = 60.0) -> dict[str, Any]:
         out, complaint = await asyncio.wait_for(self._process.communicate(), timeout_s)
-        assert self._process.returncode == 0, complaint.decode()[-2000:]
+        assert self._process.returncode == 0, f"{self._process.returncode}: {out.decode()[-300:]} {complaint.decode()[-2000:]}"
         seen: dict[str, Any] = json.loads(out.splitlines()[-1])
         return seen
 
