@@ -73,7 +73,10 @@ async def stage(path: Path, **recording: Any) -> AsyncIterator[Stage]:
         registry.close_all("the test is over")
         await recordings.stop()
         engine.close()
-        assert not [thread for thread in threading.enumerate() if thread.name == "recorder"], "no thread is left"
+        left = [thread for thread in threading.enumerate() if thread.name == "recorder"]
+        for thread in left:  # it says that it is done, and then it ends
+            await asyncio.to_thread(thread.join, 2)
+        assert not [thread for thread in left if thread.is_alive()], "no thread is left"
 
 
 async def finished(recording: Recording) -> dict[str, Any]:
