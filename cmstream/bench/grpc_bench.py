@@ -1,7 +1,7 @@
-"""Round trips over gRPC on loopback, beside a bare echo of the same bytes measured in the same run.
+"""Round trips over gRPC on loopback, beside bare echoes of the same bytes and of the same messages, in the same run.
 
-The server and the echo are processes of their own, and one plain client talks to both, so that the ratio of the two says
-what the server adds, whatever the machine. The two are measured in turns, so that a busy moment meets both.
+The server and the echoes are processes of their own, and one plain client talks to all, so that ratios say what the server
+adds, whatever the machine. They are measured in turns, so that a busy moment meets all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cmstream.bench.calls import Call, answer_of, calling, streaming
 from cmstream.bench.engine_bench import SOURCES, picture
 from cmstream.bench.percentiles import curve, percentiles
 from cmstream.bench.report import GrpcResult
-from cmstream.bench.servers import ECHO, ECHO_METHOD, engine_name, on_loopback, running
+from cmstream.bench.servers import ECHO, ECHO_METHOD, MESSAGE_ECHO, engine_name, on_loopback, running
 from cmstream.core.clock import NS_PER_MS, NS_PER_S, MonotonicClock
 from cmstream.core.errors import CmstreamError
 from cmstream.core.trace import Stage
@@ -37,20 +37,25 @@ async def measure_grpc(settings: Settings, kind: str, side_px: int, seconds: flo
     local = on_loopback(settings, side_px)
     async with (
         running(ECHO, local) as echo_server,
+        running(MESSAGE_ECHO, local) as message_server,
         running(kind, local) as server,
         calling(echo_server.grpc, ECHO_METHOD) as echo,
+        calling(message_server.grpc, ECHO_METHOD) as message_echo,
         streaming(server.grpc) as stream,
     ):
         heads: list[StyledFrame] = []
         through_echo = Trips(echo, side_px, _check_echo)
         through_server = Trips(stream, side_px, lambda sent, answer: heads.append(_checked_head(sent, answer)))
-        for trips in (through_echo, through_server):
+        through_messages = Trips(message_echo, side_px, _check_message)
+        everyone = (through_echo, through_server, through_messages)
+        for trips in everyone:
             await trips.warm_up()
         heads.clear()
         for _ in range(TURNS):
-            await through_echo.repeat(seconds / TURNS / 2)
-            await through_server.repeat(seconds / TURNS / 2)
-    return result_of(engine_name(kind, settings), side_px, through_server.turns_ms, through_echo.turns_ms, heads)
+            for trips in everyone:
+                await trips.repeat(seconds / TURNS / len(everyone))
+    server_ms, echo_ms, messages_ms = through_server.turns_ms, through_echo.turns_ms, through_messages.turns_ms
+    return result_of(engine_name(kind, settings), side_px, server_ms, echo_ms, messages_ms, heads)
 
 
 class Trips:
@@ -100,6 +105,11 @@ def _check_echo(sent: bytes, answer: bytes) -> None:
         raise CmstreamError("the echo did not say what it heard")
 
 
+def _check_message(sent: bytes, answer: bytes) -> None:
+    if received(answer).data != incoming(sent).data:
+        raise CmstreamError("the echo did not answer with the pixels that it was sent")
+
+
 def _checked_head(sent: bytes, answer: bytes) -> StyledFrame:
     """The result without its pixels."""
     source, styled = incoming(sent), received(answer)
@@ -109,8 +119,10 @@ def _checked_head(sent: bytes, answer: bytes) -> StyledFrame:
     return frame
 
 
-def result_of(engine: str, side_px: int, server: Turns, echo: Turns, heads: Sequence[StyledFrame]) -> GrpcResult:
-    """Sum up. A turn of the server is compared with the echo's just before it: a busy moment meets both."""
+def result_of(
+    engine: str, side_px: int, server: Turns, echo: Turns, message_echo: Turns, heads: Sequence[StyledFrame]
+) -> GrpcResult:
+    """Sum up. A turn of the server is compared with the echoes' beside it: a busy moment meets all."""
     stages = [stages_ms_of(head) for head in heads]
     engine_ms = [sum(one.get(stage, 0.0) for stage in ENGINE_STAGES) for one in stages]
     inside = iter(engine_ms)
@@ -130,6 +142,8 @@ def result_of(engine: str, side_px: int, server: Turns, echo: Turns, heads: Sequ
         stages_ms={str(stage): percentiles([one[stage] for one in stages]) for stage in stages[0]},
         round_trip_curve_ms=curve(server_ms),
         echo_curve_ms=curve(echo_ms),
+        message_echo_ms=percentiles(_all(message_echo)),
+        message_ratio_p50=_ratio(server, message_echo),
     )
 
 

@@ -46,7 +46,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
     for grpc in report.grpc:
         size = f"{grpc.width_px}×{grpc.height_px}"
         yield _row(f"gRPC round trip, raw {size}, engine `{_name(grpc.engine)}`, ms", *_three(grpc.round_trip_ms))
-        yield _row("… through a bare grpc.aio echo in turns with it", *_three(grpc.echo_ms))
+        yield _row("… through a bare grpc.aio echo of those bytes", *_three(grpc.echo_ms))
+        yield _row("… through a bare grpc.aio echo of those messages", *_three(grpc.message_echo_ms))
     for many in report.streams:
         each = "stream" if many.streams == 1 else "streams"
         label = f"{many.streams} {each} over gRPC, ms ({many.fps:.0f} frames/s together, least share {many.least_share:.0%})"

@@ -7,7 +7,7 @@ from typing import Any
 
 from cmstream.bench.percentiles import Curve, Percentiles
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,14 @@ class RunnerResult:
 
 @dataclass(frozen=True, slots=True)
 class GrpcResult:
-    """Round trips of raw RGB frames over loopback, one in flight: through the server, and through a bare echo of the bytes.
+    """Round trips of raw RGB frames over loopback, one in flight: through the server, and through two bare echoes.
+
+    `echo_ms` is of the bytes, as they are; `message_echo_ms` of the messages, as generated stubs parse and write them.
 
     `engine_ms` is what the trace says of the engine (h2d, infer and d2h, with the hop to its thread); `server_ms` is the
-    round trip without that. `ratio_p50` is of the round trip and the echo, `server_ratio_p50` of `server_ms` and the echo:
-    the median over short turns of the two, of the ratio of their medians.
+    round trip without that. `ratio_p50` is of the round trip and the echo of bytes, `server_ratio_p50` of `server_ms` and that
+    echo, `message_ratio_p50` of the round trip, engine and all, and the echo of messages: the median over short turns of the
+    two, of the ratio of their medians.
     """
 
     engine: str
@@ -86,6 +89,8 @@ class GrpcResult:
     stages_ms: dict[str, Percentiles]
     round_trip_curve_ms: Curve
     echo_curve_ms: Curve
+    message_echo_ms: Percentiles
+    message_ratio_p50: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 `model` is `cmstream serve` itself, on the settings it is given and nothing else. The others are
 `python -m cmstream.bench.servers KIND`: a number is the same server on the fake engine, which inverts pixels and takes that
-many ms; `echo` is as bare as grpc.aio gets, bytes in and the same bytes out; `rtc-echo` is plain aiortc (see `rtc_echo`).
+many ms; `echo` is as bare as grpc.aio gets, bytes in and the same bytes out; `message-echo` answers every frame with its own
+pixels, through the messages as protobuf generates them; `rtc-echo` is plain aiortc (see `rtc_echo`).
 Those take the settings as one line of JSON and serve until their input closes. All print one line that says where.
 """
 
@@ -25,8 +26,10 @@ from cmstream.engine.fake import FakeEngine
 from cmstream.server import Server
 from cmstream.settings import AuthSettings, GrpcSettings, HttpSettings, Settings
 from cmstream.settings_loader import ENV_DELIMITER, ENV_PREFIX
+from cmstream.v1.frame_pb2 import StyledFrame
+from cmstream.v1.style_service_pb2 import StreamRequest, StreamResponse
 
-ECHO, RTC_ECHO, MODEL = "echo", "rtc-echo", "model"
+ECHO, MESSAGE_ECHO, RTC_ECHO, MODEL = "echo", "message-echo", "rtc-echo", "model"
 ECHO_METHOD = "/cmstream.bench.Echo/Echo"
 AMPLE_MS = 5_000
 OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
@@ -83,7 +86,10 @@ async def running(kind: str, settings: Settings) -> AsyncIterator[Running]:
 async def serve(kind: str, settings: Settings) -> None:
     """Serve until the input closes."""
     if kind == ECHO:
-        await _echo()
+        await _echo(grpc.stream_stream_rpc_method_handler(_same_bytes))
+    elif kind == MESSAGE_ECHO:
+        coded = StreamRequest.FromString, StreamResponse.SerializeToString
+        await _echo(grpc.stream_stream_rpc_method_handler(_same_pixels, *coded))
     elif kind == RTC_ECHO:
         async with rtc_echo() as address:
             await _until_input_closes(f"http={address}")
@@ -126,14 +132,22 @@ def _variables(tree: Mapping[str, Any], prefix: str = ENV_PREFIX) -> Iterator[tu
             yield variable, value if isinstance(value, str) else json.dumps(value)
 
 
-async def _echo() -> None:
-    async def answer(requests: AsyncIterator[bytes], context: object) -> AsyncIterator[bytes]:
-        async for request in requests:
-            yield request
+async def _same_bytes(requests: AsyncIterator[bytes], context: object) -> AsyncIterator[bytes]:
+    async for request in requests:
+        yield request
 
+
+async def _same_pixels(requests: AsyncIterator[StreamRequest], context: object) -> AsyncIterator[StreamResponse]:
+    async for request in requests:
+        frame = request.frame
+        styled = StyledFrame(frame_id=frame.frame_id, pixel_format=frame.pixel_format, data=frame.data)
+        styled.width, styled.height = frame.width, frame.height
+        yield StreamResponse(frame=styled)
+
+
+async def _echo(handler: grpc.RpcMethodHandler[Any, Any]) -> None:
     server = grpc.aio.server(options=OPTIONS)
     service, method = ECHO_METHOD[1:].split("/")
-    handler = grpc.stream_stream_rpc_method_handler(answer)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

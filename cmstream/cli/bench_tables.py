@@ -78,8 +78,8 @@ def _grpc(report: Report) -> Part:
     if not report.grpc:
         return
     title = (
-        "gRPC to another process: raw RGB, one frame in flight, ms a round trip, beside a bare echo;\n"
-        "ratio without the engine's own time"
+        "gRPC to another process: raw RGB, one frame in flight, ms a round trip, beside bare echoes of bytes and of messages;\n"
+        "ratio to each, and to that of bytes without the engine's own time"
     )
     rows = [
         (
@@ -89,10 +89,12 @@ def _grpc(report: Report) -> Part:
             one.echo_ms.p50,
             one.ratio_p50,
             one.server_ratio_p50,
+            one.message_echo_ms.p50,
+            one.message_ratio_p50,
         )
         for one in report.grpc
     ]
-    yield title, ("engine", "p50", "p95", "p99", "engine p50", "echo p50", "ratio", "without"), rows
+    yield title, ("engine", "p50", "p95", "p99", "engine p50", "bytes p50", "ratio", "without", "messages p50", "ratio"), rows
 
 
 def _webrtc(report: Report) -> Part:

@@ -17,6 +17,7 @@ from cmstream.bench.report import (
 )
 
 MS = Percentiles(1.5, 2.5, 3.5)
+ECHO_MS = Percentiles(1.25, 2.0, 3.0)
 CURVE = tuple(float(percent) for percent in range(101))
 HARDWARE = Hardware("Test CPU", 2, (), "2.13.0", "3.11.7")
 
@@ -37,7 +38,7 @@ WHOLE = Report(
         RunnerResult("PyTorch bfloat16", 2, 512, 512, 40, 31.25, MS, 53.75),
         RunnerResult("the engine: PyTorch bfloat16", 2, 512, 512, 40, 8.5, MS, None, 0.97),
     ),
-    (GrpcResult("fake", 512, 512, 100, MS, MS, MS, Percentiles(1.25, 2.0, 3.0), 1.2, 1.125, {"infer": MS}, CURVE, CURVE),),
+    (GrpcResult("fake", 512, 512, 100, MS, MS, MS, ECHO_MS, 1.2, 1.125, {"infer": MS}, CURVE, CURVE, MS, 0.8),),
     (WebRtcResult("H264", "painter", 384, 384, 30.0, side(20.5), side(40.5), -20.0, 12.5, {"decode": 1.75, "send": 0.25}),),
     tuple(streams(count) for count in (1, 2, 4, 8)),
     (

@@ -29,9 +29,11 @@ def test_a_turn_is_compared_with_the_echo_beside_it() -> None:
     """Once the machine was ten times slower for both: the ratio of all medians would not be theirs."""
     timings = [StageTiming(stage=STAGE_INFER, duration_us=1000)]
     heads = [StyledFrame(frame_id=number, stage_timings=timings) for number in range(6)]
-    result = result_of("fake", 64, [[4.0, 4.0], [31.0, 31.0], [4.0, 4.0]], [[2.0, 2.0], [20.0, 20.0], [2.0, 2.0]], heads)
+    server, echo = [[4.0, 4.0], [31.0, 31.0], [4.0, 4.0]], [[2.0, 2.0], [20.0, 20.0], [2.0, 2.0]]
+    result = result_of("fake", 64, server, echo, [[5.0, 5.0], [40.0, 40.0], [5.0, 5.0]], heads)
     assert result.ratio_p50 == 2.0
     assert result.server_ratio_p50 == 1.5
+    assert result.message_ratio_p50 == 0.8
     assert (result.engine_ms.p50, result.server_ms.p50, result.frames) == (1.0, 3.0, 6)
 
 

@@ -20,7 +20,8 @@ def test_the_table_names_the_machine_and_every_measurement() -> None:
     assert table.startswith("Test CPU, 2 cores; torch 2.13.0, Python 3.11.7.")
     assert "| WebRTC glass to glass, H264, 384×384, ms (29.8 fps) | 20.5 | 41.0 | 61.5 |" in table
     assert "| … through a plain aiortc echo that styles nothing (29.8 fps) | 40.5 | 81.0 | 121.5 |" in table
-    assert "| … through a bare grpc.aio echo in turns with it | 1.2 | 2.0 | 3.0 |" in table
+    assert "| … through a bare grpc.aio echo of those bytes | 1.2 | 2.0 | 3.0 |" in table
+    assert "| … through a bare grpc.aio echo of those messages | 1.5 | 2.5 | 3.5 |" in table
     assert "| 1 stream over gRPC" in table
     assert "8 streams over gRPC, ms (108 frames/s together, least share 88%)" in table
     assert "every drop counted)" in table
