@@ -15,7 +15,7 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import IO, Any
 
-import pytest
+from tests.lack import need
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests" / "e2e" / "browser"
@@ -36,12 +36,7 @@ def missing() -> str | None:
 
 def need_browser() -> None:
     """Skip the test where the browser tests cannot run; in CI that is a failure."""
-    lack = missing()
-    if lack is None:
-        return
-    if os.environ.get("CI"):
-        pytest.fail(lack, pytrace=False)
-    pytest.skip(lack)
+    need(missing())
 
 
 @contextmanager

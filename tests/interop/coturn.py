@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
+from tests.lack import need
 
 SECRET = "north"
 READY_TIMEOUT_S = 10.0
@@ -18,12 +17,7 @@ READY_TIMEOUT_S = 10.0
 
 def need_coturn() -> None:
     """Skip the test where there is no coturn; in CI that is a failure."""
-    if shutil.which("turnserver") is not None:
-        return
-    lack = "coturn is not installed: apt-get install coturn"
-    if os.environ.get("CI"):
-        pytest.fail(lack, pytrace=False)
-    pytest.skip(lack)
+    need(None if shutil.which("turnserver") else "coturn is not installed: apt-get install coturn")
 
 
 @asynccontextmanager

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.e2e import chromium
+from tests.lack import need
 
 HERE = Path(__file__).parent
 
@@ -29,12 +27,7 @@ def missing(browser: bool) -> str | None:
 
 def need_node(*, browser: bool = False) -> None:
     """Skip the test where it cannot run; in CI that is a failure."""
-    lack = missing(browser)
-    if lack is None:
-        return
-    if os.environ.get("CI"):
-        pytest.fail(lack, pytrace=False)
-    pytest.skip(lack)
+    need(missing(browser))
 
 
 class Script:

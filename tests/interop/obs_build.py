@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lack import need
+
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "clients" / "obs"
 BUILD = SOURCES / "build"
@@ -30,12 +32,7 @@ def missing() -> str | None:
 
 def need_obs() -> None:
     """Skip the test where OBS or what the filter is built with is absent; in CI that is a failure."""
-    lack = missing()
-    if lack is None:
-        return
-    if os.environ.get("CI"):
-        pytest.fail(lack, pytrace=False)
-    pytest.skip(lack)
+    need(missing())
 
 
 def built() -> Path:
