@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fractions
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import av
@@ -137,25 +137,25 @@ def live_encoder(codec: RTCRtpCodecParameters, most_bps: int, openers: Sequence[
             raise ValueError(f"no encoder for {other}")
 
 
+def live_h264(encoder: str, width_px: int, height_px: int, bps: int, options: Mapping[str, str]) -> Any:
+    """FFmpeg's `encoder` for live video at the highest rate it may be told of, not open yet. Raises what `av` raises."""
+    codec: Any = av.CodecContext.create(encoder, "w")
+    codec.width, codec.height, codec.pix_fmt = width_px, height_px, "yuv420p"
+    codec.bit_rate = bps * NOMINAL_HZ // SLOWEST_HZ
+    codec.framerate = fractions.Fraction(NOMINAL_HZ, 1)
+    codec.time_base = fractions.Fraction(1, 90_000)
+    rate = {"maxrate": str(codec.bit_rate), "bufsize": str(round(bps * LARGEST_FRAME_S))}
+    codec.options = {"bf": "0", "g": "600", **rate, **options}
+    return codec
+
+
 def open_x264(width_px: int, height_px: int, bps: int) -> Any:
     """x264 open at the highest rate it may be told of; the bitrate is lowered from there.
 
     libx264 takes a new bitrate only where the stream began as CBR, and only up to the rate it began with
     (x264, `x264_encoder_try_reconfig` and `x264_ratecontrol_init_reconfigurable`).
     """
-    codec: Any = av.CodecContext.create("libx264", "w")
-    codec.width, codec.height, codec.pix_fmt = width_px, height_px, "yuv420p"
-    codec.bit_rate = bps * NOMINAL_HZ // SLOWEST_HZ
-    codec.framerate = fractions.Fraction(NOMINAL_HZ, 1)
-    codec.time_base = fractions.Fraction(1, 90_000)
-    codec.options = {
-        "preset": "veryfast",
-        "tune": "zerolatency",
-        "bf": "0",
-        "g": "600",
-        "maxrate": str(codec.bit_rate),
-        "bufsize": str(round(bps * LARGEST_FRAME_S)),
-    }
+    codec = live_h264("libx264", width_px, height_px, bps, {"preset": "veryfast", "tune": "zerolatency"})
     codec.thread_count = 1 if width_px * height_px <= ONE_THREAD_PX else MOST_THREADS
     codec.profile = "Baseline"
     codec.open()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import av
 
 from cmstream.core.errors import ConfigurationError
-from cmstream.transport.rtc.encoders import LARGEST_FRAME_S, NOMINAL_HZ, SLOWEST_HZ, LowLatencyH264Encoder, Opener, open_x264
+from cmstream.transport.rtc.encoders import LowLatencyH264Encoder, Opener, live_h264, open_x264
 
 PROBE_PX, PROBE_BPS = 256, 1_000_000
 FORCED = 2  # the frame of the probe that is asked to be a keyframe
@@ -21,24 +21,16 @@ EncoderName = Literal["auto", "x264", "nvenc"]
 
 def open_nvenc(width_px: int, height_px: int, bps: int) -> Any:
     """NVENC for live video, for the rates that `open_x264` is opened for. Raises av.FFmpegError or ValueError without one."""
-    codec: Any = av.CodecContext.create("h264_nvenc", "w")
-    codec.width, codec.height, codec.pix_fmt = width_px, height_px, "yuv420p"
-    codec.bit_rate = bps * NOMINAL_HZ // SLOWEST_HZ
-    codec.framerate = fractions.Fraction(NOMINAL_HZ, 1)
-    codec.time_base = fractions.Fraction(1, 90_000)
-    codec.options = {
+    options = {
         "preset": "p3",
         "tune": "ull",  # ultra low latency
         "rc": "cbr",
         "zerolatency": "1",
         "delay": "0",
-        "bf": "0",
-        "g": "600",
         "forced-idr": "1",  # else a keyframe that is asked for is no IDR, and a viewer cannot begin there
         "profile": "baseline",
-        "maxrate": str(codec.bit_rate),
-        "bufsize": str(round(bps * LARGEST_FRAME_S)),
     }
+    codec = live_h264("h264_nvenc", width_px, height_px, bps, options)
     codec.open()
     return codec
 
