@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cmstream.core.clock import NS_PER_S
 from cmstream.core.errors import InvalidInput
 
 OPUS_HZ = 48_000
@@ -26,11 +25,6 @@ class OpusPacket:
     """When its first sample was captured."""
     samples: int
     """Its length in 1/48000 s."""
-
-    @property
-    def ends_ns(self) -> int:
-        """When its last sample was captured."""
-        return self.captured_ns + self.samples * NS_PER_S // OPUS_HZ
 
 
 def samples_of(data: bytes) -> int:

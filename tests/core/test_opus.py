@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmstream.core.errors import InvalidInput
-from cmstream.core.opus import MAX_SAMPLES, OPUS_HZ, OpusPacket, samples_of
+from cmstream.core.opus import MAX_SAMPLES, OPUS_HZ, samples_of
 
 
 @pytest.mark.parametrize("frame_ms", ["2.5", "5", "10", "20", "40", "60"])
@@ -40,7 +40,3 @@ def test_any_bytes_have_a_possible_length_or_are_refused(data: bytes) -> None:
         assert 0 < samples_of(data) <= MAX_SAMPLES
     except InvalidInput:
         pass
-
-
-def test_a_packet_ends_its_length_after_it_began() -> None:
-    assert OpusPacket(b"", timestamp=0, captured_ns=1_000, samples=960).ends_ns == 20_001_000
