@@ -123,7 +123,7 @@ class StreamCall(Exchange):
         if self._ledger.settle(drop.frame_id):
             notice = StreamResponse(frame_dropped=drop_message(drop))
             if drop.reason is DropReason.SUPERSEDED:
-                self._outbox.post_late(notice, self._superseded_within_s())
+                self._outbox.post_late(notice, self._superseded_within_s)
             else:
                 self._outbox.post(notice)
 

@@ -39,15 +39,15 @@ class Outbox:
         self._append(notice)
         self._posted.set()
 
-    def post_late(self, notice: StreamResponse, within_s: float) -> None:
+    def post_late(self, notice: StreamResponse, within_s: Callable[[], float]) -> None:
         """Queue a notice that makes room for another frame of a client whose frames displace each other.
 
-        It goes with whatever is written next, after `within_s` at the latest. Told at once, a client that fills its window
+        It goes with whatever is written next, after `within_s()` at the latest. Told at once, a client that fills its window
         would send as fast as the network goes, for frames that nobody will ever style.
         """
         self._append(notice)
         if self._due is None:
-            self._due = asyncio.get_running_loop().call_later(within_s, self._posted.set)
+            self._due = asyncio.get_running_loop().call_later(within_s(), self._posted.set)
 
     async def room(self) -> None:
         """Wait until the client has taken enough of the notices."""

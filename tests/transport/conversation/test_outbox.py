@@ -46,9 +46,9 @@ async def test_a_late_notice_goes_by_itself_after_its_time() -> None:
     client = Client()
     async with running(client) as outbox:
         from_s = asyncio.get_running_loop().time()
-        outbox.post_late(dropped(1), LATE_S)
+        outbox.post_late(dropped(1), lambda: LATE_S)
         await asyncio.sleep(LATE_S / 3)
-        outbox.post_late(dropped(2), LATE_S)
+        outbox.post_late(dropped(2), lambda: LATE_S)
         assert client.heard == []
         await asyncio.sleep(LATE_S * 3)
     assert client.heard == [dropped(1), dropped(2)]
@@ -59,10 +59,10 @@ async def test_a_late_notice_goes_before_a_result_and_before_notices_that_came_a
     client = Client()
     result, draining = StreamResponse(frame=StyledFrame(frame_id=2)), StreamResponse(draining=Draining(grace_ms=1))
     async with running(client) as outbox:
-        outbox.post_late(dropped(1), LATE_S)
+        outbox.post_late(dropped(1), lambda: LATE_S)
         await outbox.send(result)
         assert client.heard == [dropped(1), result]
-        outbox.post_late(dropped(3), LATE_S)
+        outbox.post_late(dropped(3), lambda: LATE_S)
         outbox.post(draining)
         await asyncio.sleep(LATE_S / 5)
         assert client.heard[2:] == [dropped(3), draining]
@@ -74,10 +74,10 @@ async def test_late_notices_too_stop_the_reading_from_a_client_that_reads_none()
 
     outbox = Outbox(never, stall_timeout_s=5)
     for frame_id in range(MAX_NOTICES - 1):
-        outbox.post_late(dropped(frame_id), LATE_S)
+        outbox.post_late(dropped(frame_id), lambda: LATE_S)
     async with asyncio.timeout(0.1):
         await outbox.room()
-    outbox.post_late(dropped(MAX_NOTICES), LATE_S)
+    outbox.post_late(dropped(MAX_NOTICES), lambda: LATE_S)
     room = asyncio.ensure_future(outbox.room())
     await asyncio.sleep(0)
     assert not room.done()
