@@ -58,7 +58,7 @@ def test_the_tables_name_the_machine_and_show_every_figure_on_100_columns(cmstre
     assert "384×384 25.25 1.5 2.5 3.5 1.5 1.5" in lines
     assert "PyTorch bfloat16 512×512 31.25 1.5 2.5 3.5 53.75" in lines
     assert "the engine: PyTorch bfloat16 512×512 8.5 1.5 2.5 3.5 equal 97%" in lines
-    assert "fake 512×512 1.5 2.5 3.5 1.5 1.25 1.2 1.125" in lines
+    assert "fake 512×512 1.5 2.5 3.5 1.5 1.25 1.2 1.125 1.5 0.8" in lines
     assert "cmstream, painter, H264 29.75 20.5 41 61.5 12.5 -20.0" in lines
     assert "plain aiortc echo, H264 29.75 40.5 81 121.5" in lines
     assert "8 108 1.25 0.875 1.125 0.99 1.5 2.5 3.5" in lines

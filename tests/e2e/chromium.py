@@ -58,10 +58,10 @@ def served(http_port: int = 0, **environment: str) -> Iterator[str]:
         process.stdout.close()
 
 
-def start(script: str, *arguments: str) -> subprocess.Popen[str]:
+def start(script: str, *arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
     """A script of `tests/e2e/browser`, running; `finish` waits for what it reports."""
     command = ["node", str(SCRIPTS / script), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen[str], timeout_s: float) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from time import process_time
 
+import pytest
 import torch
 from torch import Generator, Tensor
 
@@ -104,6 +105,7 @@ def test_from_nearer_the_same_things_are_larger() -> None:
     assert float((enlarged - near).abs().mean()) < 0.25 * float((far - near).abs().mean())
 
 
+@pytest.mark.benchmark
 def test_sixty_scenes_a_second_are_rendered_on_two_cores() -> None:
     # The processor's time, whatever else runs on it: thirty a second of one core are sixty of two.
     took_s = []

@@ -1,12 +1,14 @@
 /**
- * source.mjs BASE STREAM SECONDS: opens the bare view as OBS does, leaves it alone, and notes every second how many frames the
- * page has shown so far, whether it shows anything, and whether it is still the same page.
+ * source.mjs BASE STREAM: opens the bare view as OBS does and leaves it alone until its own input ends. Twice a second it prints as a
+ * line of JSON when it looked, how many frames the page has shown so far and whether it shows anything; the last line is its report.
  */
 
 import { pause, report } from "./chromium.mjs";
 
 const EVERY = 500; // ms
-const [base, stream, seconds] = process.argv.slice(2);
+const [base, stream] = process.argv.slice(2);
+let watched = true;
+process.stdin.on("end", () => (watched = false)).resume();
 
 await report(
   async (page) => {
@@ -22,20 +24,18 @@ await report(
       };
       video.requestVideoFrameCallback(count);
     });
-    process.stderr.write("open\n");
-    const samples = [];
-    const end = performance.now() + Number(seconds) * 1_000;
-    while (performance.now() < end) {
+    while (watched) {
       const seen = await page.evaluate(() => {
         const video = document.querySelector("#styled");
-        return { shown: window.shown, visible: getComputedStyle(video).visibility === "visible", fit: getComputedStyle(video).objectFit };
+        return { shown: window.shown, visible: getComputedStyle(video).visibility === "visible" };
       });
-      samples.push({ at_s: Date.now() / 1_000, ...seen });
+      process.stdout.write(`${JSON.stringify({ at_s: Date.now() / 1_000, ...seen })}\n`);
       await pause(EVERY);
     }
     const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const fit = await page.evaluate(() => getComputedStyle(document.querySelector("#styled")).objectFit);
     const text = (await page.innerText("body")).trim();
-    return { samples, loads, background, text };
+    return { loads, background, fit, text };
   },
   { width: 640, height: 360 },
 );
