@@ -43,6 +43,8 @@ GLIMPSES_NS = 10 * NS_PER_S
 """No further size of a latent model is warmed up after so long: what is slow the first time is little beside its frames."""
 NOBODY = -1
 """The stream that is warmed up with."""
+STRANGE_PX = (400, 80)
+"""(width, height) that no usual source has."""
 
 
 class CpuEngine:
@@ -143,6 +145,10 @@ class CpuEngine:
                 break
             for src, look in play(self._model.spec, (width_px, height_px)):
                 self._style(chosen, EngineInput(NOBODY, src, look, width_px, height_px), src)
+        if isinstance(chosen, OpenVinoRunner):
+            chosen.settle()
+            for src, look in still(self._model.spec, STRANGE_PX):
+                self._style(chosen, EngineInput(NOBODY, src, look, *STRANGE_PX), src)
         chosen.forget(NOBODY)
         self._moving.forget(NOBODY)
         return chosen

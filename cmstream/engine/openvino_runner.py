@@ -8,6 +8,7 @@ import importlib.util
 import sys
 import warnings
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,10 @@ from cmstream.models.served import MIDDLE, ServedPainter
 
 NOISE = 1
 """Which input of the graph it is."""
+ANY = -1
+"""A side of any length, as OpenVINO writes it."""
+SIDES = (3, RUN * PATCH_PX)
+"""What the two inputs that have sides, the source and the noise, have at each place."""
 
 
 def is_installed() -> bool:
@@ -79,7 +84,10 @@ def converted(net: ServedPainter, styles: int) -> Any:
 
 
 class OpenVinoRunner:
-    """`converted(net)`, compiled anew for every size in a fraction of a second. `precision` is "float32" or "bfloat16"."""
+    """`converted(net)`, compiled for every size in a fraction of a second until it is settled, and from then on for all others
+    at once: those are a little slower, but a stream of a strange size holds up nobody, and one that changes its size with
+    every frame fills no memory. `precision` is "float32" or "bfloat16".
+    """
 
     runtime = "openvino"
 
@@ -93,6 +101,7 @@ class OpenVinoRunner:
         self._noise: defaultdict[int, LaidNoise] = defaultdict(partial(LaidNoise, self._noise_in))
         self._graph = graph
         self._requests: dict[tuple[int, ...], Any] = {}
+        self._any_size: Any = None
 
     def __repr__(self) -> str:
         return f"<OpenVinoRunner {self.name}, {self._threads} threads, {len(self._requests)} sizes>"
@@ -102,16 +111,25 @@ class OpenVinoRunner:
         with torch.inference_mode():
             tensors = (self._noise[stream_id].of(noise, places), torch.tensor([look.strength]), *self._conditions.of(look))
         inputs = [np.ascontiguousarray(src), *(each.numpy() for each in tensors)]
-        if src.shape not in self._requests:
-            self._requests[src.shape] = self._compiled([each.shape for each in inputs])
-        rgb: Rgb = self._requests[src.shape].infer(inputs, share_inputs=True)[0].copy()  # the request writes there again
+        rgb: Rgb = self._request(inputs).infer(inputs, share_inputs=True)[0].copy()  # the request writes there again
         return rgb
+
+    def settle(self) -> None:
+        """Compile no size any more: call it once those of usual sources have run, and run another after it."""
+        conditions = [list(port.get_partial_shape()) for port in self._graph.inputs[len(SIDES) :]]
+        self._any_size = self._compiled([[ANY, ANY, channels] for channels in SIDES] + conditions)
+
+    def _request(self, inputs: list[Rgb]) -> Any:
+        request = self._requests.get(inputs[0].shape, self._any_size)
+        if request is None:
+            request = self._requests[inputs[0].shape] = self._compiled([each.shape for each in inputs])
+        return request
 
     def forget(self, stream_id: int) -> None:
         """See `Runner`."""
         self._noise.pop(stream_id, None)
 
-    def _compiled(self, shapes: list[tuple[int, ...]]) -> Any:
+    def _compiled(self, shapes: Sequence[Sequence[Any]]) -> Any:
         openvino = _openvino()
         noise_type = {torch.float32: openvino.Type.f32, torch.float16: openvino.Type.f16}[self._noise_in]
         self._graph.inputs[NOISE].get_node().set_element_type(noise_type)  # the graph serves every precision
