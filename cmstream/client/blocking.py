@@ -11,8 +11,9 @@ import grpc
 from cmstream.client.blocking_stream import BlockingStream
 from cmstream.client.capabilities import Capabilities, capabilities_of
 from cmstream.client.channel import DEFAULT_TARGET, OPTIONS, metadata_of
-from cmstream.client.conversation import FrameFormat, OnDrop, Picture, StreamOptions
+from cmstream.client.conversation import FrameFormat, Picture, StreamOptions
 from cmstream.client.result import Result
+from cmstream.core.frame import OnDrop
 from cmstream.v1.style_service_pb2 import GetCapabilitiesRequest
 from cmstream.v1.style_service_pb2_grpc import StyleServiceStub
 from cmstream.wire.errors import from_rpc

@@ -10,9 +10,10 @@ import grpc
 
 from cmstream.client.capabilities import Capabilities, capabilities_of
 from cmstream.client.channel import DEFAULT_TARGET, OPTIONS, metadata_of
-from cmstream.client.conversation import FrameFormat, OnDrop, StreamOptions
+from cmstream.client.conversation import FrameFormat, StreamOptions
 from cmstream.client.result import Result
 from cmstream.client.stream import Frames, Stream
+from cmstream.core.frame import OnDrop
 from cmstream.v1.style_service_pb2 import GetCapabilitiesRequest
 from cmstream.v1.style_service_pb2_grpc import StyleServiceStub
 from cmstream.wire.errors import from_rpc

@@ -6,7 +6,7 @@ Both clients drive one of these; whatever threads or tasks they use, they call i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
@@ -18,7 +18,7 @@ from cmstream.client.send_window import SendWindow
 from cmstream.client.update import Update, update_of
 from cmstream.core.clock import NS_PER_MS, NS_PER_S, Clock
 from cmstream.core.errors import InvalidFrame, InvalidInput, InvalidParameters
-from cmstream.core.frame import Drop, Rgb, check_rgb
+from cmstream.core.frame import Drop, OnDrop, Rgb, check_rgb
 from cmstream.core.picture import encode_jpeg
 from cmstream.v1.control_pb2 import OpenStream, ParametersRejected, StreamOpened, UpdateParameters
 from cmstream.v1.frame_pb2 import PIXEL_FORMAT_JPEG, PIXEL_FORMAT_RGB24, SourceFrame, StyledFrame
@@ -31,7 +31,6 @@ from cmstream.wire.values import json_of, struct_of
 NS_PER_US = 1000
 
 FrameFormat: TypeAlias = Literal["raw", "jpeg"]
-OnDrop: TypeAlias = Callable[[Drop], None]
 Picture: TypeAlias = Rgb | bytes  # [H,W,3] uint8 RGB, or a JPEG file
 
 _FORMATS = {"raw": PIXEL_FORMAT_RGB24, "jpeg": PIXEL_FORMAT_JPEG}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -63,6 +64,10 @@ class Drop:
     frame_id: int
     reason: DropReason
     superseded_by: int | None = None
+
+
+OnDrop: TypeAlias = Callable[[Drop], None]
+"""Who wants to hear of every frame that is not delivered."""
 
 
 def check_rgb(rgb: Rgb) -> Rgb:

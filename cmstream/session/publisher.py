@@ -9,7 +9,7 @@ from types import TracebackType
 
 from cmstream.core.cells import Cells
 from cmstream.core.errors import InvalidFrame
-from cmstream.core.frame import Drop, Frame, Rgb, check_rgb
+from cmstream.core.frame import Frame, Rgb, check_rgb
 from cmstream.core.trace import Trace
 
 Push = Callable[[Frame, Cells | None], None]
@@ -20,7 +20,6 @@ class Publisher:
 
     def __init__(self, transport: str, last_frame_id: int, push: Push, leave: Callable[[Publisher], None]) -> None:
         self.transport = transport
-        self.on_drop: Callable[[Drop], None] | None = None
         self.closed = asyncio.Event()
         self.reason = ""
         self.last_frame_id = last_frame_id

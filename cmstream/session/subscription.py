@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from cmstream.core.clock import NS_PER_S, Clock
-from cmstream.core.frame import Drop, DropReason, StyledFrame
+from cmstream.core.frame import Drop, DropReason, OnDrop, StyledFrame
 from cmstream.core.mailbox import Mailbox, MailboxClosed
 from cmstream.core.trace import Trace
 
@@ -33,7 +33,7 @@ class Subscription:
     ) -> None:
         self.transport = transport
         self.reason = ""
-        self.on_drop: Callable[[Drop], None] | None = None
+        self.on_drop: OnDrop | None = None
         self.on_frame: Callable[[StyledFrame], None] | None = None
         self._mailbox: Mailbox[StyledFrame] = Mailbox()
         self._delivered = delivered

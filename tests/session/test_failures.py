@@ -13,15 +13,16 @@ from cmstream.core.frame import Drop, DropReason
 from cmstream.core.metrics import Metrics
 from cmstream.engine.fake import FakeEngine
 from cmstream.scheduler.scheduler import Scheduler
+from cmstream.session.frame_line import MAX_FAILURES
 from cmstream.session.registry import Registry
-from cmstream.session.session import MAX_FAILURES, Session
+from cmstream.session.session import Session
 from tests.session.stage import EVERY_FRAME, push, registry_on
 
 PERIOD_S = 0.005
 
 
 def fail_on(engine: FakeEngine, session: Session) -> None:
-    engine.fail_streams.add(session._lane.stream_id)
+    engine.fail_streams.add(session._line.lane.stream_id)
 
 
 async def test_a_stream_that_fails_again_and_again_is_ended_and_says_why() -> None:
