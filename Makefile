@@ -54,8 +54,15 @@ $(FOREIGN_CLIENTS): tests/interop/package-lock.json
 run: $(STAMP) ## set up, then start the server with the embedded model
 	exec $(VENV)/bin/cmstream serve $(ARGS)
 
+# What drives whole programs by the clock has the machine to itself; the rest runs side by side.
+WHOLE_PROGRAMS := tests/e2e tests/interop
 test: $(STAMP) $(BROWSER_TOOLS) $(FOREIGN_CLIENTS) ## set up, then every test that needs no GPU
+ifeq ($(strip $(ARGS)),)
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses auto --durations 15 $(WHOLE_PROGRAMS:%=--ignore=%)
+	$(VENV)/bin/pytest --durations 15 $(WHOLE_PROGRAMS)
+else
 	$(VENV)/bin/pytest $(ARGS)
+endif
 
 soak: $(STAMP) ## overload the server threefold for SOAK_MINUTES=10; figures and a plot go to out/soak
 	SOAK_MINUTES=$(SOAK_MINUTES) $(VENV)/bin/pytest -m soak tests/e2e/test_overload.py -s $(ARGS)
