@@ -1,6 +1,7 @@
 """Three times more frames than the engine can style: what is delivered stays young, and every other frame is accounted for.
 
-Twenty seconds in the ordinary run. `make soak` takes ten (`SOAK_MINUTES=60`: an hour), and leaves figures and a plot in `out/soak`.
+Twenty seconds in the ordinary run. `make soak` takes ten minutes (`SOAK_MINUTES=60`: an hour), and leaves figures and a plot in
+`out/soak`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ async def test_a_threefold_overload_leaves_age_and_memory_flat_and_every_drop_co
     late = median(run.greedy_age_ms.between(SECONDS - 2))
     memory_kb = run.memory_kb.between(SETTLED_S)
     growth_kb = memory_kb[-1] - memory_kb[0]
-    sys.stdout.write(f"\nage at {SETTLED_S} s {early:.1f} ms, at the end {late:.1f} ms, memory {growth_kb:+.0f} kB; {figures_of(run)}\n")
+    sys.stdout.write(
+        f"\nage at {SETTLED_S} s {early:.1f} ms, at the end {late:.1f} ms, memory {growth_kb:+.0f} kB; {figures_of(run)}\n"
+    )
     assert late == pytest.approx(early, rel=0.2)
     assert late < 3 * ENGINE_MS
     assert growth_kb < 8 * 1024
