@@ -9,15 +9,17 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from types import TracebackType
 
 from cmstream.core.clock import Clock, MonotonicClock
 from cmstream.core.cores import codec_threads_for, usable_cores
 from cmstream.core.memory import keep_freed_memory
 from cmstream.core.metrics import Metrics
-from cmstream.engine.base import Engine
+from cmstream.engine.base import Engine, EngineBuilder
 from cmstream.scheduler.scheduler import Scheduler
 from cmstream.session.registry import Registry, working_sizes_px
+from cmstream.session.swaps import Swaps
 from cmstream.settings import Settings, check_exposure, is_loopback
 from cmstream.transport.grpc.server import GrpcServer
 from cmstream.transport.http.server import HttpServer
@@ -28,18 +30,28 @@ log = logging.getLogger(__name__)
 
 
 class Server:
-    """An async context manager that serves while entered. `engine` replaces the one the settings ask for (tests, embedding).
+    """An async context manager that serves while entered. `engine` replaces the one the settings ask for (tests, embedding),
+    `builder` what makes it and those that the model is changed to; with an `engine` alone, it is never changed.
 
     Raises ConfigurationError, NotFound or WeightsRejected on entering; then nothing is left running.
     """
 
-    def __init__(self, settings: Settings, *, engine: Engine | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        engine: Engine | None = None,
+        builder: EngineBuilder | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         check_exposure(settings)
         self.settings = settings
         self.clock = clock or MonotonicClock()
         self.metrics = Metrics()
         self.registry = Registry(settings, self.clock, self.metrics)
+        self.swaps = Swaps(self.registry, self.clock)
         self._engine = engine
+        self._builder = builder
         self._scheduler: Scheduler | None = None
         self._stack = AsyncExitStack()
         self._drained = False
@@ -76,6 +88,11 @@ class Server:
         """Whether the engine does not come back: its thread outlives the server and keeps the process from ending by itself."""
         return self._scheduler is not None and self._scheduler.health.hung
 
+    @property
+    def outlived(self) -> bool:
+        """Whether a thread still reads a model that nobody wants any more, and would keep the process from ending well."""
+        return self.swaps.outlives
+
     def ready_line(self) -> str:
         """The one line that says where to go (contract, `serve`)."""
         model = self.registry.model
@@ -90,6 +107,7 @@ class Server:
         self.registry.drain()
         timeout_s = self.settings.drain_timeout_s
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.swaps.close())
             group.create_task(self._grpc.drain(timeout_s))  # tells its clients first; they may finish meanwhile
             group.create_task(self._http.drain(timeout_s))
             group.create_task(self._settle(timeout_s))
@@ -119,33 +137,40 @@ class Server:
         await self._recordings.start()
         stack.push_async_callback(self._recordings.stop)
         ready = lambda: self.registry.ready  # noqa: E731 - a property as a callable
-        self._http = HttpServer(settings, self.registry, self.metrics, self.clock, self._peers, self._recordings, codecs, ready)
+        self._http = HttpServer(
+            settings, self.registry, self.swaps, self.metrics, self.clock, self._peers, self._recordings, codecs, ready
+        )
         stack.push_async_callback(self._http.close)
         await self._http.start()
-        self._grpc = GrpcServer(settings, self.registry, self.metrics, self.clock, codecs)
+        self._grpc = GrpcServer(settings, self.registry, self.swaps, self.metrics, self.clock, codecs)
         stack.push_async_callback(self._grpc.close)
         await self._grpc.start()
         engine = self._engine if self._engine is not None else await asyncio.to_thread(self._build_engine)
-        stack.push_async_callback(self._close_engine, engine)
         self._scheduler = Scheduler(engine, self.clock, self.metrics, watchdog_s=settings.engine.watchdog_s)
+        stack.push_async_callback(self._close_engine, self._scheduler)
         stack.callback(self._scheduler.health.close)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         self._scheduler.health.on_change = lambda: tasks.create_task(self._grpc.announce(self.registry.ready))
-        self.registry.serve(engine.info, self._scheduler)
+        info = engine.info if self._builder is None else replace(engine.info, name=self._builder.first)
+        self.registry.serve(info, self._scheduler)
+        self.swaps.serve(self._builder, self._scheduler, tasks)
+        stack.push_async_callback(self.swaps.close)
         await self._grpc.announce(True)
-        log.info("serving %s on %s in %s", engine.info.name, engine.info.device, engine.info.precision)
+        log.info("serving %s on %s in %s", info.name, info.device, info.precision)
 
-    async def _close_engine(self, engine: Engine) -> None:
+    async def _close_engine(self, scheduler: Scheduler) -> None:
         if self.hung:
             log.critical("the engine hangs and is left as it is; end the process")
         else:
-            await asyncio.to_thread(engine.close)
+            await asyncio.to_thread(scheduler.engine.close)
 
     def _build_engine(self) -> Engine:
-        from cmstream.engine.build import build_engine  # torch is loaded here, off the loop, and not at all for a fake
+        if self._builder is None:
+            from cmstream.engine.build import SettingsBuilder  # torch is loaded here, off the loop, and not at all for a fake
 
-        settings, sizes_px = self.settings, working_sizes_px(self.settings)
-        return build_engine(settings.engine, self.clock, sizes_px, models=settings.models, tell=self._tell)
+            settings, sizes_px = self.settings, working_sizes_px(self.settings)
+            self._builder = SettingsBuilder(settings.engine, settings.models, self.clock, sizes_px)
+        return self._builder.build(self._builder.first, self._tell)
 
     def _tell(self, what: str) -> None:
         """From the thread that loads: what it is at."""

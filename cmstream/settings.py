@@ -18,6 +18,8 @@ from cmstream.core.errors import ConfigurationError
 from cmstream.core.params import MAX_BUDGET_MS, MIN_BUDGET_MS
 
 MOST_PORT = 65535
+LISTED = "listed"
+"""In `models.swappable`: every name of `cmstream models`."""
 Port = Annotated[int, Field(ge=0, le=MOST_PORT)]
 
 _ICE_URL = re.compile(
@@ -133,6 +135,10 @@ class ModelSettings(Section):
     )
     loras: tuple[str, ...] = Field(
         (), description="LoRAs that streams may mix in, e.g. 'ink=ink.safetensors' or 'ink=hf:owner/name/file.safetensors'."
+    )
+    swappable: tuple[str, ...] = Field(
+        (LISTED,),
+        description="Models clients may change to: names, 'wave=wave.safetensors', 'x=hf:owner/name'; 'listed' is every name.",
     )
 
 

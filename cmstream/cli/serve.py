@@ -48,13 +48,14 @@ def serve(
     check_exposure(settings)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aioice").setLevel(logging.WARNING)  # it tells every connectivity check at INFO
-    if asyncio.run(_serve(settings)):
+    code = asyncio.run(_serve(settings))
+    if code is not None:
         logging.shutdown()
-        os._exit(1)  # a thread that hangs in the device would be waited for
+        os._exit(code)  # a thread that hangs in the device, or reads gigabytes, would be waited for
 
 
-async def _serve(settings: Settings) -> bool:
-    """Whether something hangs that does not let the process end."""
+async def _serve(settings: Settings) -> int | None:
+    """With what to end the process where a thread does not let it end by itself."""
     import asyncio
     import signal
 
@@ -75,4 +76,4 @@ async def _serve(settings: Settings) -> bool:
             print(server.ready_line(), flush=True)
             await stop.wait()
         await server.drain()
-    return server.hung
+    return 1 if server.hung else 0 if server.outlived else None

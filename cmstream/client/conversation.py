@@ -15,15 +15,15 @@ from google.protobuf.struct_pb2 import Struct
 
 from cmstream.client.capabilities import StreamLimits, limits_of
 from cmstream.client.send_window import SendWindow
-from cmstream.client.update import Update, update_of
+from cmstream.client.update import ModelChange, Update, update_of
 from cmstream.core.clock import NS_PER_MS, NS_PER_S, Clock
 from cmstream.core.errors import InvalidFrame, InvalidInput, InvalidParameters
 from cmstream.core.frame import Drop, OnDrop, Rgb, check_rgb
 from cmstream.core.picture import encode_jpeg
 from cmstream.v1.control_pb2 import OpenStream, ParametersRejected, StreamOpened, UpdateParameters
 from cmstream.v1.frame_pb2 import PIXEL_FORMAT_JPEG, PIXEL_FORMAT_RGB24, SourceFrame, StyledFrame
-from cmstream.v1.style_service_pb2 import StreamRequest
-from cmstream.wire.control import rejection_of
+from cmstream.v1.style_service_pb2 import ModelChanged, StreamRequest
+from cmstream.wire.control import model_of, rejection_of
 from cmstream.wire.envelope import Received, source_request
 from cmstream.wire.frame import drop_of, time_base_message
 from cmstream.wire.values import json_of, struct_of
@@ -79,6 +79,7 @@ class Conversation:
         self.params: Mapping[str, Any] = {}
         self.limits: StreamLimits | None = None
         self.draining = False
+        self.model_change: ModelChange | None = None
         self._options = options
         self._clock = clock
         self._send_window = SendWindow()
@@ -174,6 +175,8 @@ class Conversation:
             case "parameters_rejected":
                 rejected: ParametersRejected = response.parameters_rejected
                 self._receive_answer(rejected.request_id, rejection_of(rejected))
+            case "model_changed":
+                self._receive_model(response.model_changed)
             case "draining":
                 self.draining = True
 
@@ -221,6 +224,10 @@ class Conversation:
         self._send_window.dropped(drop.reason)
         if self._options.on_drop is not None:
             self._options.on_drop(drop)
+
+    def _receive_model(self, changed: ModelChanged) -> None:
+        self.params = json_of(changed.parameters)
+        self.model_change = ModelChange(model_of(changed.model), self.params, changed.first_frame_id)
 
     def _receive_answer(self, request_id: int, answer: Update | InvalidParameters) -> None:
         if request_id in self._answers:

@@ -15,7 +15,7 @@ from cmstream.client.capabilities import StreamLimits
 from cmstream.client.channel import Metadata, stream_of
 from cmstream.client.conversation import Conversation, Picture, Source, StreamOptions, source_of
 from cmstream.client.result import Result, result_of
-from cmstream.client.update import Update
+from cmstream.client.update import ModelChange, Update
 from cmstream.core.clock import MonotonicClock
 from cmstream.core.errors import Unavailable
 from cmstream.core.frame import check_rgb
@@ -57,6 +57,11 @@ class Stream:
     def params(self) -> Mapping[str, Any]:
         """The whole accepted state, as last acknowledged."""
         return self._conversation.params
+
+    @property
+    def model_change(self) -> ModelChange | None:
+        """The server's last change of model since the stream was opened; None where there was none."""
+        return self._conversation.model_change
 
     @property
     def limits(self) -> StreamLimits:

@@ -149,6 +149,23 @@ def apply_patch(specs: tuple[ParameterSpec, ...], params: Params, patch: Mapping
     return _merge(params, checked)
 
 
+def carried_over(before: tuple[ParameterSpec, ...], params: Params, specs: tuple[ParameterSpec, ...]) -> Params:
+    """What becomes of `params`, which are of `before`, where another model understands `specs`.
+
+    What was chosen is kept where the model admits it. The rest takes its default: what it does not admit, what was left at
+    the default of `before`, and what is new. What it does not know is gone.
+    """
+    defaults = default_params(before).as_json()
+    chosen = {name: value for name, value in params.as_json().items() if value != defaults[name]}
+    checked: dict[str, JsonValue] = {}
+    for spec in specs:
+        try:
+            checked[spec.name] = _check(spec, chosen.get(spec.name, spec.default))
+        except ValueError:
+            checked[spec.name] = _check(spec, spec.default)
+    return _build(checked)
+
+
 def _build(checked: Mapping[str, JsonValue]) -> Params:
     common = {name: checked[name] for name in ("style", "strength", "seed", "transition_ms")}
     extra = {name: value for name, value in checked.items() if name not in common}

@@ -6,14 +6,14 @@ engine thread: whoever awaits it carries the result across.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
-from cmstream.core.model_info import ModelInfo
+from cmstream.core.model_info import Listing, ModelInfo
 from cmstream.core.trace import Stage
 
 
@@ -70,6 +70,37 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Finish what was submitted, end the threads. Closing twice is fine."""
+        ...
+
+
+Tell: TypeAlias = Callable[[str], None]
+"""Hears from the thread that builds what is being done, in words, whenever that changes."""
+
+Pace: TypeAlias = Callable[[], None]
+"""Called between the steps of a warm-up, on the thread that warms up: waits as long as it likes, and may raise to end it."""
+
+
+class EngineBuilder(Protocol):
+    """Makes engines by the name of their model. Everything blocks, and may be called from any thread."""
+
+    @property
+    def first(self) -> str:
+        """The name of the model that the server starts with."""
+        ...
+
+    def listings(self) -> tuple[Listing, ...]:
+        """The models that may be asked for."""
+        ...
+
+    def check(self, name: str) -> None:
+        """Raises NotFound, with the nearest name, for what may not be asked for. Does not block."""
+        ...
+
+    def build(self, name: str, tell: Tell, pace: Pace | None = None) -> Engine:
+        """A warm engine for a model. With a `pace`, another serves meanwhile.
+
+        Raises NotFound, WeightsRejected, Unavailable, ResourceExhausted or ConfigurationError, or what `tell` or `pace` raise.
+        """
         ...
 
 

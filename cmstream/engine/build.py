@@ -10,7 +10,8 @@ from cmstream.core.cache_folder import cache_folder
 from cmstream.core.clock import Clock
 from cmstream.core.errors import ConfigurationError
 from cmstream.core.geometry import working_size
-from cmstream.engine.base import Engine
+from cmstream.core.model_info import Listing
+from cmstream.engine.base import Engine, Pace, Tell
 from cmstream.engine.choice_folder import ChoiceFolder
 from cmstream.engine.cpu import CpuEngine
 from cmstream.engine.pipeline.cuda_device import CudaDevice
@@ -18,8 +19,8 @@ from cmstream.engine.pipeline.engine import PipelineEngine
 from cmstream.engine.pipeline.evaluation import inductor
 from cmstream.models.base import Model
 from cmstream.models.latent.model import LatentModel
-from cmstream.models.latent.opening import Tell
 from cmstream.models.registry import load
+from cmstream.models.roster import Roster
 from cmstream.settings import EngineSettings, ModelSettings
 
 COMMON_SOURCES_PX = ((1024, 1024), (1280, 720), (640, 480), (720, 1280), (480, 640))
@@ -47,11 +48,12 @@ def build_engine(
     *,
     models: ModelSettings | None = None,
     tell: Tell | None = None,
+    pace: Pace | None = None,
 ) -> Engine:
     """Load the model and warm the engine up; blocks for seconds, or for as long as a download takes: off the event loop.
 
     `sizes_px` are the working sizes to be ready for, `settings.size_px` alone where none are given; `tell` hears what is
-    under way, in words.
+    under way, in words. With a `pace`, another engine serves meanwhile: it is kept to, and what is measured is not remembered.
 
     Raises NotFound, WeightsRejected, Unavailable, ResourceExhausted or ConfigurationError.
     """
@@ -60,14 +62,49 @@ def build_engine(
     if tell is not None:
         tell("warming up")
     try:
-        return _engine(model, settings, clock, device, sizes_px or (settings.size_px,))
+        return _engine(model, settings, clock, device, sizes_px or (settings.size_px,), pace)
     except BaseException:
         if isinstance(model, LatentModel):
             model.close()
         raise
 
 
-def _engine(model: Model, settings: EngineSettings, clock: Clock, device: str, sizes_px: Sequence[int]) -> Engine:
+class SettingsBuilder:
+    """The `EngineBuilder` of one server: engines as its settings say, of models that they allow. Raises ConfigurationError."""
+
+    def __init__(self, settings: EngineSettings, models: ModelSettings, clock: Clock, sizes_px: Sequence[int]) -> None:
+        self._settings = settings
+        self._models = models
+        self._clock = clock
+        self._sizes_px = tuple(sizes_px)
+        self._roster = Roster(models, settings.model)
+
+    def __repr__(self) -> str:
+        return f"<SettingsBuilder for {self._settings.device}, {self._roster!r}>"
+
+    @property
+    def first(self) -> str:
+        """See `EngineBuilder`."""
+        return self._roster.first
+
+    def listings(self) -> tuple[Listing, ...]:
+        """See `EngineBuilder`."""
+        return self._roster.listings()
+
+    def check(self, name: str) -> None:
+        """See `EngineBuilder`."""
+        self._roster.place(name)
+
+    def build(self, name: str, tell: Tell, pace: Pace | None = None) -> Engine:
+        """See `EngineBuilder`."""
+        place = self._settings.model if name == self.first else self._roster.place(name)
+        settings = self._settings.model_copy(update={"model": place})
+        return build_engine(settings, self._clock, self._sizes_px, models=self._models, tell=tell, pace=pace)
+
+
+def _engine(
+    model: Model, settings: EngineSettings, clock: Clock, device: str, sizes_px: Sequence[int], pace: Pace | None
+) -> Engine:
     warm_up_px = tuple(dict.fromkeys(working_size(*source, size_px) for size_px in sizes_px for source in COMMON_SOURCES_PX))
     if device == "cpu":
         batch = settings.batch or 1
@@ -80,6 +117,7 @@ def _engine(model: Model, settings: EngineSettings, clock: Clock, device: str, s
             warm_up_px=warm_up_px,
             choices=ChoiceFolder(folder) if (folder := cache_folder(settings.remember)) else None,
             clock=clock,
+            pace=pace,
         )
     return PipelineEngine(
         model,
@@ -89,4 +127,5 @@ def _engine(model: Model, settings: EngineSettings, clock: Clock, device: str, s
         warm_up_px=warm_up_px,
         compiler=inductor if settings.compile else None,
         clock=clock,
+        pace=pace,
     )

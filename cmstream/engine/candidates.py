@@ -15,6 +15,7 @@ from cmstream.core.errors import ConfigurationError
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look, look_of
 from cmstream.core.params import default_params
+from cmstream.engine.base import Pace
 from cmstream.engine.latent_runner import LatentRunner
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.openvino_runner import OpenVinoRunner, converted, is_installed
@@ -75,7 +76,11 @@ def bound(runner: Runner, look: Look, size_px: tuple[int, int]) -> Callable[[Rgb
     return lambda src: runner.style(src, noise, look)
 
 
-def fastest(model: Model, runners: Sequence[Runner], size_px: tuple[int, int], clock: Clock) -> Runner:
+def unhurried() -> None:
+    """The `Pace` where nothing else is served meanwhile."""
+
+
+def fastest(model: Model, runners: Sequence[Runner], size_px: tuple[int, int], clock: Clock, pace: Pace = unhurried) -> Runner:
     """Measured on frames of `size_px` (width, height), which must be multiples of the model's."""
     if len(runners) == 1:
         return runners[0]
@@ -84,6 +89,7 @@ def fastest(model: Model, runners: Sequence[Runner], size_px: tuple[int, int], c
     took_ms: list[list[float]] = [[] for _ in runners]
     for _ in range(WARM_UP_RUNS + MEASURED_RUNS):  # in turns, so that a busy moment meets all
         for run, mine in zip(runs, took_ms, strict=True):
+            pace()
             start_ns = clock.now_ns()
             run(src)
             mine.append((clock.now_ns() - start_ns) / NS_PER_MS)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from cmstream.core.clock import NS_PER_MS, Clock
 from cmstream.core.errors import ConfigurationError
-from cmstream.engine.candidates import blank, bound, candidates, fastest, use_threads
+from cmstream.engine.base import Pace
+from cmstream.engine.candidates import blank, bound, candidates, fastest, unhurried, use_threads
 from cmstream.engine.runner import Runner
 from cmstream.models.base import Model
 from cmstream.models.latent.model import LatentModel
@@ -43,19 +44,19 @@ class Choice:
         return f"{self.runtime} {self.precision} on {self.threads} thread{'' if self.threads == 1 else 's'}"
 
 
-def measured(model: Model, wish: Wish, size_px: tuple[int, int], clock: Clock) -> tuple[Runner, Choice]:
+def measured(model: Model, wish: Wish, size_px: tuple[int, int], clock: Clock, pace: Pace = unhurried) -> tuple[Runner, Choice]:
     """The fastest form of those that `wish` allows, on the fewest threads that are about as fast.
 
     `size_px` is (width, height), multiples of the model's. Raises ConfigurationError.
     """
     most = use_threads(wish.threads)
-    best = fastest(model, candidates(model, dtype=wish.dtype, runtime=wish.runtime, threads=most), size_px, clock)
+    best = fastest(model, candidates(model, dtype=wish.dtype, runtime=wish.runtime, threads=most), size_px, clock, pace)
     choice = Choice(best.runtime, best.precision, most)
     counts = thread_counts(most)
     if wish.threads or len(counts) == 1 or isinstance(model, LatentModel):  # whose frames take seconds on any number of them
         return best, choice
     by_threads = {count: built(model, Choice(best.runtime, best.precision, count)) for count in counts}
-    threads = fewest(_times_ms(model, by_threads, size_px, clock))
+    threads = fewest(_times_ms(model, by_threads, size_px, clock, pace))
     use_threads(threads)
     return by_threads[threads], Choice(best.runtime, best.precision, threads)
 
@@ -79,7 +80,9 @@ def fewest(times_ms: dict[int, float]) -> int:
     return min(threads for threads, ms in times_ms.items() if ms <= WORTH * min(times_ms.values()))
 
 
-def _times_ms(model: Model, by_threads: dict[int, Runner], size_px: tuple[int, int], clock: Clock) -> dict[int, float]:
+def _times_ms(
+    model: Model, by_threads: dict[int, Runner], size_px: tuple[int, int], clock: Clock, pace: Pace
+) -> dict[int, float]:
     src, look = blank(model, size_px)
     best_ms = dict.fromkeys(by_threads, float("inf"))
     for _ in range(ROUNDS):
@@ -87,6 +90,7 @@ def _times_ms(model: Model, by_threads: dict[int, Runner], size_px: tuple[int, i
             use_threads(threads)
             run = bound(runner, look, size_px)
             for turn in range(WARM_UP_RUNS + MEASURED_RUNS):
+                pace()
                 start_ns = clock.now_ns()
                 run(src)
                 if turn >= WARM_UP_RUNS:

@@ -23,7 +23,7 @@ from cmstream.core.look import Look
 from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import noise_motion_parameter
 from cmstream.core.trace import Stage
-from cmstream.engine.base import EngineInput, EngineOutput, bucket_for, prepared
+from cmstream.engine.base import EngineInput, EngineOutput, Pace, bucket_for, prepared
 from cmstream.engine.choice import Choice, Wish, built, measured
 from cmstream.engine.choice_folder import ChoiceFolder
 from cmstream.engine.circumstances import circumstances
@@ -50,7 +50,8 @@ STRANGE_PX = (400, 80)
 class CpuEngine:
     """Runs a model on the CPU. `batch` is its largest bucket; `threads` 0 and "auto" measure, or take what `choices` remembers.
 
-    Building one loads nothing but warms up, which takes seconds; call it off the event loop. Raises ConfigurationError.
+    Building one loads nothing but warms up, which takes seconds; call it off the event loop. With a `pace`, another engine
+    serves meanwhile: what is measured beside it is not remembered. Raises ConfigurationError.
     """
 
     depth = 1
@@ -66,10 +67,12 @@ class CpuEngine:
         warm_up_px: Sequence[tuple[int, int]] = ((384, 384),),
         choices: ChoiceFolder | None = None,
         clock: Clock | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.buckets = tuple(bucket for bucket in BUCKETS if bucket <= max(1, batch))
         self._model = model
         self._clock = clock or MonotonicClock()
+        self._pace = pace
         self._noise = NoiseBank(torch.device("cpu"))
         self._moving = MovingNoise()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine-cpu")
@@ -145,6 +148,7 @@ class CpuEngine:
                 break
             for src, look in play(self._model.spec, (width_px, height_px)):
                 self._style(chosen, EngineInput(NOBODY, src, look, width_px, height_px), src)
+                self._rest()
         if isinstance(chosen, OpenVinoRunner):
             chosen.settle()
             for src, look in still(self._model.spec, STRANGE_PX):
@@ -158,16 +162,22 @@ class CpuEngine:
         first_px = padded_size(height_px, width_px, self._model.spec.multiple_px)[::-1]
         under = circumstances(self._model, wish, first_px) if choices else None
         if choices is None or under is None:
-            return self._told(*measured(self._model, wish, first_px, self._clock), "measured")
+            return self._told(*measured(self._model, wish, first_px, self._clock, self._rest), "measured")
         remembered = choices.recall(under)
         if remembered is not None:
             try:
                 return self._told(built(self._model, remembered), remembered, f"remembered in {choices.path(under)}")
             except ConfigurationError as error:
                 log.warning("%s was remembered and does not run any more, measuring anew: %s", remembered, error)
-        runner, choice = measured(self._model, wish, first_px, self._clock)
+        runner, choice = measured(self._model, wish, first_px, self._clock, self._rest)
+        if self._pace is not None:
+            return self._told(runner, choice, "measured beside what is served, and not remembered")
         choices.remember(under, choice)
         return self._told(runner, choice, f"measured, and remembered in {choices.folder}")
+
+    def _rest(self) -> None:
+        if self._pace is not None:
+            self._pace()
 
     def _told(self, runner: Runner, choice: Choice, how: str) -> Runner:
         log.info("%s runs in %s: %s", self._model.spec.name, choice, how)

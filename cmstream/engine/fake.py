@@ -27,6 +27,7 @@ class FakeEngine:
     `latency_ms` is slept per batch, and `ms_per_megapixel` for the pixels in it, at their working size. Both may be changed
     at any time. `fail_next` batches raise EngineFailed; so does every batch with a stream of `fail_streams`, and, as if the
     device were out of memory, every batch of more than `memory_frames`. While `hung`, nothing comes back.
+    A style of any other name paints black, and the seed on it.
     """
 
     depth = 1
@@ -37,6 +38,8 @@ class FakeEngine:
         *,
         ms_per_megapixel: float = 0.0,
         buckets: tuple[int, ...] = (1, 2, 4, 8),
+        name: str = "fake",
+        styles: tuple[str, ...] = STYLES,
         clock: Clock | None = None,
     ) -> None:
         self.latency_ms = latency_ms
@@ -46,13 +49,13 @@ class FakeEngine:
         self.fail_streams: set[int] = set()
         self.memory_frames: int | None = None
         self.batch_sizes: list[int] = []
+        self.closed = False
         self._running = threading.Event()
         self._running.set()
         self._clock = clock or MonotonicClock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine-fake")
-        self.info = ModelInfo(
-            "fake", "Fake (inverts colours)", "Apache-2.0", STYLES, common_parameters(STYLES), "fake", "uint8"
-        )
+        parameters = common_parameters(styles)
+        self.info = ModelInfo(name, "Fake (inverts colours)", "Apache-2.0", styles, parameters, "fake", "uint8")
 
     def __repr__(self) -> str:
         return f"<FakeEngine {self.latency_ms:g} ms, {len(self.batch_sizes)} batches>"
@@ -79,7 +82,7 @@ class FakeEngine:
         """Keeps nothing of a stream."""
 
     def close(self) -> None:
-        self.hung = False
+        self.hung, self.closed = False, True
         self._thread.shutdown(wait=True)
 
     def _run(self, batch: tuple[EngineInput, ...]) -> list[EngineOutput]:

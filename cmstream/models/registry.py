@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmstream.core.errors import NotFound
+from cmstream.core.model_info import Listing
 from cmstream.models.base import Model
 from cmstream.models.latent.catalogue import CATALOGUE, Entry
 from cmstream.models.latent.hub import Hub
@@ -21,20 +22,6 @@ from cmstream.models.weights import PICKLE_SUFFIXES, load_painter
 from cmstream.settings import ModelSettings
 
 EMBEDDED = Path(__file__).parent / "embedded"
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A model as `cmstream models` shows it."""
-
-    name: str
-    title: str
-    licence: str
-    size_bytes: int
-    """Of its file, or of what has to be downloaded, about; 0 when that is not known."""
-    needs: str
-    """The device it wants, in words."""
-    present: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,14 +52,18 @@ class Health:
         del self._running[id(batch)]
         self.hung = False
         if failure is None:
-            self._failures = 0
-            self._failing.clear()
-            self._judge("")
+            self.renew()
             return
         self._failures += 1
         self._failing.update(flight.lane.stream_id for flight in batch)
         if self._failures >= FAILURES_IN_A_ROW and len(self._failing) >= LEAST_STREAMS:
             self._judge(f"the engine failed {FAILURES_IN_A_ROW} times in a row, the last time with: {failure}; restart it")
+
+    def renew(self) -> None:
+        """Nothing that failed before counts any more: the engine has succeeded, or another takes its place."""
+        self._failures = 0
+        self._failing.clear()
+        self._judge("")
 
     def close(self) -> None:
         """End the timer. Closing twice is fine."""

@@ -156,6 +156,14 @@ class Lane:
         self.attention.compared(covered)
         return covered
 
+    def renew(self, bind: Callable[[Job], Job]) -> None:
+        """Another engine takes over, with nothing in flight: `bind` a waiting job to it, and compare with nothing it styled."""
+        assert not self.flights
+        self.failures, self.attention = 0, Attention()
+        self.held, self._shown, self._answer = False, None, None
+        if self.job is not None:
+            self.job = bind(self.job)
+
     def take(self) -> Job:
         """Remove and return the waiting job; there must be one."""
         assert self.job is not None

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -46,12 +46,18 @@ class Scheduler:
         self._lanes: dict[int, Lane] = {}
         self._retries: deque[Flight] = deque()
         self._in_flight = 0
+        self._moving = False
         self._idle = asyncio.Event()
         self._idle.set()
 
     def __repr__(self) -> str:
         waiting = sum(lane.job is not None for lane in self._lanes.values())
         return f"<Scheduler {len(self._lanes)} lanes, {waiting} waiting, {self._in_flight} in flight, {self.health!r}>"
+
+    @property
+    def engine(self) -> Engine:
+        """The one that styles."""
+        return self._engine
 
     def open_lane(self, stream_id: int, budget_ms: float, done: Done, late: Late) -> Lane:
         """A lane for a stream. `done` gets every submitted job exactly once, in order, with its outcome.
@@ -88,6 +94,26 @@ class Scheduler:
         """Wait until nothing is in flight."""
         await self._idle.wait()
 
+    async def move_to(self, engine: Engine, moves: Callable[[], bool]) -> bool:
+        """Style with `engine` from a batch boundary on; the engine before has then nothing left to do, and is the caller's.
+
+        Batches under way come back first, and what failed of them is run again; jobs wait in their lanes meanwhile. `moves`
+        is called in between, the new engine in place: it binds what waits to it, or says that it does not move after all.
+        """
+        self._moving = True
+        try:
+            await self._idle.wait()
+            before, self._engine = self._engine, engine
+            if not moves():
+                self._engine = before
+                return False
+            self.load = EngineLoad(self._clock)
+            self.health.renew()
+            return True
+        finally:
+            self._moving = False
+            self._dispatch()
+
     def _dispatch(self) -> None:
         while self._in_flight < self._engine.depth:
             flights = self._next()
@@ -100,6 +126,8 @@ class Scheduler:
             flight = self._retries.popleft()
             if not flight.lane.closed:
                 return [flight]
+        if self._moving:
+            return []
         now_ns = self._clock.now_ns()
         for lane in overdue(self._lanes.values(), now_ns):
             lane.missed = True

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from cmstream.core.errors import ResourceExhausted
+from cmstream.core.errors import CmstreamError, ResourceExhausted
 from cmstream.scheduler.crossing import returned
 from cmstream.session.accepted import Accepted
 
@@ -22,10 +22,13 @@ MOST_WAITING = 3
 class Change:
     """A change that was asked for and checked. Wait until it is `ready`, `apply` it, and in any case `end` it."""
 
-    def __init__(self, prepared: Future[None], apply: Callable[[], Accepted], end: Callable[[], None]) -> None:
-        self._prepared = prepared
+    def __init__(
+        self, prepare: Callable[[], Future[None]], apply: Callable[[], Accepted], end: Callable[[Change], None]
+    ) -> None:
+        self._prepare = prepare
+        self._prepared = prepare()
         self._apply = apply
-        self.end = end
+        self._end = end
 
     def __repr__(self) -> str:
         return f"<Change, {'ready' if self.is_ready else 'being prepared'}>"
@@ -37,7 +40,23 @@ class Change:
 
     async def ready(self) -> None:
         """Wait until what it asks for is ready. Raises what the engine failed with; then nothing has changed."""
-        await returned(self._prepared)
+        while True:
+            prepared = self._prepared
+            try:
+                await returned(prepared)
+            except CmstreamError:
+                if prepared is self._prepared:
+                    raise
+            if prepared is self._prepared:
+                return
+
+    def renew(self) -> None:
+        """Another engine takes over: it has to make ready what is asked for, if its model knows of it at all."""
+        try:
+            self._prepared = self._prepare()
+        except CmstreamError as error:
+            self._prepared = Future()
+            self._prepared.set_exception(error)
 
     async def applied(self) -> Accepted:
         """Wait, apply and end it. Raises as `ready` and `apply` do."""
@@ -52,6 +71,10 @@ class Change:
         self._prepared.result(0)
         return self._apply()
 
+    def end(self) -> None:
+        """It is done with, or given up. Twice is fine."""
+        self._end(self)
+
 
 class Changes:
     """Those of one stream, in the order they were asked for."""
@@ -59,7 +82,7 @@ class Changes:
     def __init__(self) -> None:
         self._tickets = itertools.count(1)
         self._applied: dict[str, int] = {}  # by parameter, the ticket of the change that set it last
-        self._waiting: set[int] = set()
+        self._waiting: set[Change] = set()
 
     def __repr__(self) -> str:
         return f"<Changes, {len(self._waiting)} waiting>"
@@ -72,11 +95,22 @@ class Changes:
                 retry_after_s=1,
             )
 
-    def begin(self, patch: Mapping[str, Any], prepared: Future[None], apply: Callable[[Mapping[str, Any]], Accepted]) -> Change:
-        """`apply` is called with what is left of `patch` when its turn has come."""
+    def begin(
+        self,
+        patch: Mapping[str, Any],
+        prepare: Callable[[], Future[None]],
+        apply: Callable[[Mapping[str, Any]], Accepted],
+    ) -> Change:
+        """`prepare` is called now, and again where another engine takes over; `apply` with what is left of `patch`."""
         ticket = next(self._tickets)
-        self._waiting.add(ticket)
-        return Change(prepared, lambda: apply(self._left(ticket, patch)), lambda: self._waiting.discard(ticket))
+        change = Change(prepare, lambda: apply(self._left(ticket, patch)), self._waiting.discard)
+        self._waiting.add(change)
+        return change
+
+    def renew(self) -> None:
+        """Another engine takes over."""
+        for change in tuple(self._waiting):
+            change.renew()
 
     def _left(self, ticket: int, patch: Mapping[str, Any]) -> dict[str, Any]:
         left = {name: value for name, value in patch.items() if self._applied.get(name, 0) < ticket}

@@ -88,6 +88,19 @@ class FrameLine:
         self.appearance.turn_to(params, is_seen=self.last_frame_id >= 0)
         self.lane.set_budget(self.budget_ms)
 
+    def renew(self, params: Params) -> int:
+        """Another model takes over, with nothing in flight: at once, and for a frame that waits, too.
+
+        Returns the first frame id that it styles.
+        """
+        self.params, self.appearance = params, Appearance(params, self._clock)
+        self.lane.set_budget(self.budget_ms)
+        self.lane.renew(lambda job: replace(job, params=params, look=self.appearance.target))
+        self.ladder.renew()
+        if self.lane.job is not None:
+            return self.lane.job.frame.frame_id
+        return self.last_frame_id + 1 if self._parked is None else self._parked[0].frame_id
+
     def signals(self) -> Signals:
         """What the ladder goes by."""
         return self._stats.signals(self.budget_ms, self.ladder.turn_ms)

@@ -60,6 +60,11 @@ class StreamLadder:
         if self._working_px and working_px == self._working_px[self.rung]:
             self._turn_ms.add((self._clock.now_ns() - since_ns) / NS_PER_MS)
 
+    def renew(self) -> None:
+        """Another engine takes over: the stream stays where it stands, and what it knew of turns and climbs is forgotten."""
+        self._footing = Footing(self.rung)
+        self._turn_ms.clear()
+
     def due(self) -> bool:
         """Whether it is time to decide again."""
         return self._clock.now_ns() - self._decided_ns >= PERIOD_NS

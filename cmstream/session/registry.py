@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 from cmstream.core.clock import Clock
@@ -12,7 +13,7 @@ from cmstream.core.errors import Conflict, InvalidInput, NotFound, ResourceExhau
 from cmstream.core.geometry import ladder_px
 from cmstream.core.metrics import Metrics
 from cmstream.core.model_info import ModelInfo
-from cmstream.core.params import ParameterSpec, budget_parameter, skip_still_parameter, watermark_parameter
+from cmstream.core.params import ParameterSpec, Params, budget_parameter, skip_still_parameter, watermark_parameter
 from cmstream.scheduler.admission import USUAL_HZ, Demand, Refusal, refusal
 from cmstream.scheduler.scheduler import Scheduler
 from cmstream.session.ladder import StreamLadder
@@ -62,11 +63,23 @@ class Registry:
 
     def serve(self, model: ModelInfo, scheduler: Scheduler) -> None:
         """The model is loaded: streams may open. They know its parameters, and those of the session itself."""
+        self._model = self.served(model)
+        self._scheduler = scheduler
+        self._metrics.engine_busy.set_function(lambda: scheduler.load.busy())
+
+    def served(self, model: ModelInfo) -> ModelInfo:
+        """`model` with the parameters of this server beside its own."""
         streams = self._settings.streams
         own = (budget_parameter(streams.budget_ms), skip_still_parameter(streams.skip_still), watermark_parameter())
-        self._model = replace(model, parameters=(*model.parameters, *own))
-        self._scheduler = scheduler
-        self._metrics.engine_busy.set_function(scheduler.load.busy)
+        return replace(model, parameters=(*model.parameters, *own))
+
+    def adopt(self, model: ModelInfo, params_of: Callable[[Session], Params]) -> dict[str, int]:
+        """Another model, as `served` gives it, styles from now on, every stream with `params_of` it; nothing may be in flight.
+
+        Returns the first frame of each stream that it styles.
+        """
+        self._model = model
+        return {session.name: session.adopt(model, params_of(session)) for session in self.sessions()}
 
     def tell_loading(self, what: str) -> None:
         """What is being done before the model is there, in words; `/readyz` and whoever comes too early are told."""
@@ -91,6 +104,11 @@ class Registry:
     def fault(self) -> str:
         """What is wrong with the engine; empty while it works, and while the model is loading."""
         return "" if self._scheduler is None else self._scheduler.health.fault
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a batch does not come back from the engine."""
+        return self._scheduler is not None and self._scheduler.health.hung
 
     @property
     def model(self) -> ModelInfo:
@@ -120,7 +138,7 @@ class Registry:
         rung = max((other.rung for other in self._sessions.values()), default=0)
         ladder = StreamLadder(working_sizes_px(self._settings), rung, self._clock)
         stream_id = next(self._stream_ids)
-        session = Session(name, stream_id, self.specs, ladder, self._scheduler, self._clock, self._metrics, self._changed)
+        session = Session(name, stream_id, self.model, ladder, self._scheduler, self._clock, self._metrics, self._changed)
         self._sessions[name] = session
         self._metrics.streams.set(len(self._sessions))
         self._changed(session)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 from cmstream.core.cells import Cells
@@ -15,12 +16,8 @@ from cmstream.core.errors import NotFound, Unavailable
 from cmstream.core.frame import Frame, OnDrop
 from cmstream.core.look import look_of
 from cmstream.core.metrics import Metrics
-from cmstream.core.params import (
-    ParameterSpec,
-    Params,
-    apply_patch,
-    default_params,
-)
+from cmstream.core.model_info import ModelInfo
+from cmstream.core.params import Params, apply_patch, carried_over, default_params
 from cmstream.core.trace import Trace
 from cmstream.scheduler.admission import USUAL_HZ, Demand
 from cmstream.scheduler.scheduler import Scheduler
@@ -45,7 +42,7 @@ class Session:
         self,
         name: str,
         stream_id: int,
-        specs: tuple[ParameterSpec, ...],
+        model: ModelInfo,
         ladder: StreamLadder,
         scheduler: Scheduler,
         clock: Clock,
@@ -53,11 +50,14 @@ class Session:
         changed: Callable[[Session], None],
     ) -> None:
         self.name = name
+        self.stream_id = stream_id
         self.state = State.NEW
+        self.model = model
+        self.model_since = 0  # the first frame id that it styles
         self.publisher: Publisher | None = None
         self.reason = ""  # why, once closed
         self.soundtrack = Soundtrack(clock, metrics)
-        self._specs = specs
+        self.on_model: set[Callable[[Session], None]] = set()  # called once another model has taken over
         self._scheduler = scheduler
         self._clock = clock
         self._metrics = metrics
@@ -68,7 +68,7 @@ class Session:
         self._watches: set[Watch] = set()
         self._line = FrameLine(
             stream_id,
-            default_params(specs),
+            default_params(model.parameters),
             ladder,
             self._stats,
             scheduler,
@@ -156,11 +156,11 @@ class Session:
 
     def ask(self, patch: Mapping[str, Any]) -> Change:
         """A change of a subset of the parameters, for when it is ready. Raises InvalidParameters or ResourceExhausted."""
-        wanted = look_of(apply_patch(self._specs, self.params, patch))
+        apply_patch(self.model.parameters, self.params, patch)  # or it is refused before anything is made ready
         self._changes.check_room()
         for shown in (self._line.appearance.now(), self._line.appearance.target):  # which have to stay ready beside it
             self._scheduler.prepare(self._line.lane, shown)
-        return self._changes.begin(patch, self._scheduler.prepare(self._line.lane, wanted), self.update)
+        return self._changes.begin(patch, lambda: self._prepare(patch), self.update)
 
     async def change(self, patch: Mapping[str, Any]) -> Accepted:
         """`ask`, wait and apply. Frames are styled as before until then. Raises the same, or what the engine failed with."""
@@ -170,11 +170,25 @@ class Session:
         """Change at once what is ready or need not be. Raises InvalidParameters; then nothing has changed."""
         if self.state is State.CLOSED:
             raise NotFound(f"the stream has ended: {self.reason}")
-        params = apply_patch(self._specs, self.params, patch)
+        params = apply_patch(self.model.parameters, self.params, patch)
         if params != self.params:
             self._line.turn_to(params)
             self._notify()
         return Accepted(self.params, self._line.last_frame_id + 1)
+
+    def carried_over(self, model: ModelInfo) -> Params:
+        """What its parameters become where `model` styles."""
+        return carried_over(self.model.parameters, self.params, model.parameters)
+
+    def adopt(self, model: ModelInfo, params: Params) -> int:
+        """Another model styles from now on, with nothing in flight; returns the first frame it styles, which may wait already."""
+        self.model = model
+        self.model_since = self._line.renew(params)
+        self._changes.renew()
+        for tell in tuple(self.on_model):
+            tell(self)
+        self._notify()
+        return self.model_since
 
     def watch(self) -> Watch:
         """Be told of changes; use as a context manager."""
@@ -192,6 +206,7 @@ class Session:
             "state": self.state.value,
             "publisher": self.publisher.transport if self.publisher else None,
             "viewers": self.viewers,
+            "model": self.model.name,
             "params": self.params.as_json(),
             "source_px": self._line.source_px,
             "working_px": self._line.ladder.working_px(self._line.source_px) if self._line.source_px else None,
@@ -226,6 +241,9 @@ class Session:
         self._line.close()
         log.info("stream %s: closed, %s", self.name, reason)
         self._notify()
+
+    def _prepare(self, patch: Mapping[str, Any]) -> Future[None]:
+        return self._scheduler.prepare(self._line.lane, look_of(apply_patch(self.model.parameters, self.params, patch)))
 
     def _push(self, frame: Frame, cells: Cells | None) -> None:
         assert self.publisher is not None

@@ -27,27 +27,41 @@ from cmstream.v1 import frame_pb2 as cmstream_dot_v1_dot_frame__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63mstream/v1/style_service.proto\x12\x0b\x63mstream.v1\x1a\x19\x63mstream/v1/control.proto\x1a\x17\x63mstream/v1/frame.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x9f\x01\n\rStreamRequest\x12\'\n\x04open\x18\x01 \x01(\x0b\x32\x17.cmstream.v1.OpenStreamH\x00\x12)\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x18.cmstream.v1.SourceFrameH\x00\x12/\n\x06update\x18\x03 \x01(\x0b\x32\x1d.cmstream.v1.UpdateParametersH\x00\x42\t\n\x07request\"\xd3\x02\n\x0eStreamResponse\x12+\n\x06opened\x18\x01 \x01(\x0b\x32\x19.cmstream.v1.StreamOpenedH\x00\x12)\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x18.cmstream.v1.StyledFrameH\x00\x12>\n\x13parameters_accepted\x18\x03 \x01(\x0b\x32\x1f.cmstream.v1.ParametersAcceptedH\x00\x12>\n\x13parameters_rejected\x18\x04 \x01(\x0b\x32\x1f.cmstream.v1.ParametersRejectedH\x00\x12\x32\n\rframe_dropped\x18\x05 \x01(\x0b\x32\x19.cmstream.v1.FrameDroppedH\x00\x12)\n\x08\x64raining\x18\x06 \x01(\x0b\x32\x15.cmstream.v1.DrainingH\x00\x42\n\n\x08response\"\x18\n\x16GetCapabilitiesRequest\"\xab\x01\n\x17GetCapabilitiesResponse\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12\"\n\x06models\x18\x02 \x03(\x0b\x32\x12.cmstream.v1.Model\x12#\n\x06limits\x18\x03 \x01(\x0b\x32\x13.cmstream.v1.Limits\x12/\n\rpixel_formats\x18\x04 \x03(\x0e\x32\x18.cmstream.v1.PixelFormat\"\x94\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07licence\x18\x03 \x01(\t\x12\x0e\n\x06styles\x18\x04 \x03(\t\x12*\n\nparameters\x18\x05 \x03(\x0b\x32\x16.cmstream.v1.Parameter\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\x11\n\tprecision\x18\x07 \x01(\t\"\xfd\x01\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.cmstream.v1.ParameterKind\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12-\n\rdefault_value\x18\x05 \x01(\x0b\x32\x16.google.protobuf.Value\x12\x14\n\x07minimum\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07\x63hoices\x18\x08 \x03(\t\x12\x10\n\x08is_mixed\x18\t \x01(\x08\x42\n\n\x08_minimumB\n\n\x08_maximum*\xd2\x01\n\rParameterKind\x12\x1e\n\x1aPARAMETER_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15PARAMETER_KIND_NUMBER\x10\x01\x12\x1a\n\x16PARAMETER_KIND_INTEGER\x10\x02\x12\x18\n\x14PARAMETER_KIND_STYLE\x10\x03\x12\x19\n\x15PARAMETER_KIND_STRING\x10\x04\x12\x19\n\x15PARAMETER_KIND_CHOICE\x10\x05\x12\x1a\n\x16PARAMETER_KIND_WEIGHTS\x10\x06\x32\xb3\x01\n\x0cStyleService\x12\x45\n\x06Stream\x12\x1a.cmstream.v1.StreamRequest\x1a\x1b.cmstream.v1.StreamResponse(\x01\x30\x01\x12\\\n\x0fGetCapabilities\x12#.cmstream.v1.GetCapabilitiesRequest\x1a$.cmstream.v1.GetCapabilitiesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63mstream/v1/style_service.proto\x12\x0b\x63mstream.v1\x1a\x19\x63mstream/v1/control.proto\x1a\x17\x63mstream/v1/frame.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x9f\x01\n\rStreamRequest\x12\'\n\x04open\x18\x01 \x01(\x0b\x32\x17.cmstream.v1.OpenStreamH\x00\x12)\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x18.cmstream.v1.SourceFrameH\x00\x12/\n\x06update\x18\x03 \x01(\x0b\x32\x1d.cmstream.v1.UpdateParametersH\x00\x42\t\n\x07request\"\x87\x03\n\x0eStreamResponse\x12+\n\x06opened\x18\x01 \x01(\x0b\x32\x19.cmstream.v1.StreamOpenedH\x00\x12)\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x18.cmstream.v1.StyledFrameH\x00\x12>\n\x13parameters_accepted\x18\x03 \x01(\x0b\x32\x1f.cmstream.v1.ParametersAcceptedH\x00\x12>\n\x13parameters_rejected\x18\x04 \x01(\x0b\x32\x1f.cmstream.v1.ParametersRejectedH\x00\x12\x32\n\rframe_dropped\x18\x05 \x01(\x0b\x32\x19.cmstream.v1.FrameDroppedH\x00\x12)\n\x08\x64raining\x18\x06 \x01(\x0b\x32\x15.cmstream.v1.DrainingH\x00\x12\x32\n\rmodel_changed\x18\x07 \x01(\x0b\x32\x19.cmstream.v1.ModelChangedH\x00\x42\n\n\x08response\"v\n\x0cModelChanged\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.cmstream.v1.Model\x12+\n\nparameters\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x0e\x66irst_frame_id\x18\x03 \x01(\x04\"!\n\x10SwapModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"^\n\x11SwapModelResponse\x12\x0f\n\x05\x64oing\x18\x01 \x01(\tH\x00\x12,\n\x07swapped\x18\x02 \x01(\x0b\x32\x19.cmstream.v1.ModelSwappedH\x00\x42\n\n\x08response\"\xae\x01\n\x0cModelSwapped\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.cmstream.v1.Model\x12\x45\n\x0f\x66irst_frame_ids\x18\x02 \x03(\x0b\x32,.cmstream.v1.ModelSwapped.FirstFrameIdsEntry\x1a\x34\n\x12\x46irstFrameIdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x18\n\x16GetCapabilitiesRequest\"\xe2\x01\n\x17GetCapabilitiesResponse\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12\"\n\x06models\x18\x02 \x03(\x0b\x32\x12.cmstream.v1.Model\x12#\n\x06limits\x18\x03 \x01(\x0b\x32\x13.cmstream.v1.Limits\x12/\n\rpixel_formats\x18\x04 \x03(\x0e\x32\x18.cmstream.v1.PixelFormat\x12\x35\n\x10\x61vailable_models\x18\x05 \x03(\x0b\x32\x1b.cmstream.v1.AvailableModel\"r\n\x0e\x41vailableModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07licence\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\r\n\x05needs\x18\x05 \x01(\t\x12\x0f\n\x07present\x18\x06 \x01(\x08\"\x94\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07licence\x18\x03 \x01(\t\x12\x0e\n\x06styles\x18\x04 \x03(\t\x12*\n\nparameters\x18\x05 \x03(\x0b\x32\x16.cmstream.v1.Parameter\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\x11\n\tprecision\x18\x07 \x01(\t\"\xfd\x01\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.cmstream.v1.ParameterKind\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12-\n\rdefault_value\x18\x05 \x01(\x0b\x32\x16.google.protobuf.Value\x12\x14\n\x07minimum\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07\x63hoices\x18\x08 \x03(\t\x12\x10\n\x08is_mixed\x18\t \x01(\x08\x42\n\n\x08_minimumB\n\n\x08_maximum*\xd2\x01\n\rParameterKind\x12\x1e\n\x1aPARAMETER_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15PARAMETER_KIND_NUMBER\x10\x01\x12\x1a\n\x16PARAMETER_KIND_INTEGER\x10\x02\x12\x18\n\x14PARAMETER_KIND_STYLE\x10\x03\x12\x19\n\x15PARAMETER_KIND_STRING\x10\x04\x12\x19\n\x15PARAMETER_KIND_CHOICE\x10\x05\x12\x1a\n\x16PARAMETER_KIND_WEIGHTS\x10\x06\x32\x81\x02\n\x0cStyleService\x12\x45\n\x06Stream\x12\x1a.cmstream.v1.StreamRequest\x1a\x1b.cmstream.v1.StreamResponse(\x01\x30\x01\x12\\\n\x0fGetCapabilities\x12#.cmstream.v1.GetCapabilitiesRequest\x1a$.cmstream.v1.GetCapabilitiesResponse\x12L\n\tSwapModel\x12\x1d.cmstream.v1.SwapModelRequest\x1a\x1e.cmstream.v1.SwapModelResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cmstream.v1.style_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PARAMETERKIND']._serialized_start=1242
-  _globals['_PARAMETERKIND']._serialized_end=1452
+  _globals['_MODELSWAPPED_FIRSTFRAMEIDSENTRY']._loaded_options = None
+  _globals['_MODELSWAPPED_FIRSTFRAMEIDSENTRY']._serialized_options = b'8\001'
+  _globals['_PARAMETERKIND']._serialized_start=1893
+  _globals['_PARAMETERKIND']._serialized_end=2103
   _globals['_STREAMREQUEST']._serialized_start=131
   _globals['_STREAMREQUEST']._serialized_end=290
   _globals['_STREAMRESPONSE']._serialized_start=293
-  _globals['_STREAMRESPONSE']._serialized_end=632
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=634
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=658
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=661
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=832
-  _globals['_MODEL']._serialized_start=835
-  _globals['_MODEL']._serialized_end=983
-  _globals['_PARAMETER']._serialized_start=986
-  _globals['_PARAMETER']._serialized_end=1239
-  _globals['_STYLESERVICE']._serialized_start=1455
-  _globals['_STYLESERVICE']._serialized_end=1634
+  _globals['_STREAMRESPONSE']._serialized_end=684
+  _globals['_MODELCHANGED']._serialized_start=686
+  _globals['_MODELCHANGED']._serialized_end=804
+  _globals['_SWAPMODELREQUEST']._serialized_start=806
+  _globals['_SWAPMODELREQUEST']._serialized_end=839
+  _globals['_SWAPMODELRESPONSE']._serialized_start=841
+  _globals['_SWAPMODELRESPONSE']._serialized_end=935
+  _globals['_MODELSWAPPED']._serialized_start=938
+  _globals['_MODELSWAPPED']._serialized_end=1112
+  _globals['_MODELSWAPPED_FIRSTFRAMEIDSENTRY']._serialized_start=1060
+  _globals['_MODELSWAPPED_FIRSTFRAMEIDSENTRY']._serialized_end=1112
+  _globals['_GETCAPABILITIESREQUEST']._serialized_start=1114
+  _globals['_GETCAPABILITIESREQUEST']._serialized_end=1138
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=1141
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1367
+  _globals['_AVAILABLEMODEL']._serialized_start=1369
+  _globals['_AVAILABLEMODEL']._serialized_end=1483
+  _globals['_MODEL']._serialized_start=1486
+  _globals['_MODEL']._serialized_end=1634
+  _globals['_PARAMETER']._serialized_start=1637
+  _globals['_PARAMETER']._serialized_end=1890
+  _globals['_STYLESERVICE']._serialized_start=2106
+  _globals['_STYLESERVICE']._serialized_end=2363
 # @@protoc_insertion_point(module_scope)

@@ -100,6 +100,7 @@ class StreamResponse(google.protobuf.message.Message):
     PARAMETERS_REJECTED_FIELD_NUMBER: builtins.int
     FRAME_DROPPED_FIELD_NUMBER: builtins.int
     DRAINING_FIELD_NUMBER: builtins.int
+    MODEL_CHANGED_FIELD_NUMBER: builtins.int
     @property
     def opened(self) -> cmstream.v1.control_pb2.StreamOpened: ...
     @property
@@ -112,6 +113,8 @@ class StreamResponse(google.protobuf.message.Message):
     def frame_dropped(self) -> cmstream.v1.frame_pb2.FrameDropped: ...
     @property
     def draining(self) -> cmstream.v1.control_pb2.Draining: ...
+    @property
+    def model_changed(self) -> Global___ModelChanged: ...
     def __init__(
         self,
         *,
@@ -121,12 +124,125 @@ class StreamResponse(google.protobuf.message.Message):
         parameters_rejected: cmstream.v1.control_pb2.ParametersRejected | None = ...,
         frame_dropped: cmstream.v1.frame_pb2.FrameDropped | None = ...,
         draining: cmstream.v1.control_pb2.Draining | None = ...,
+        model_changed: Global___ModelChanged | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["draining", b"draining", "frame", b"frame", "frame_dropped", b"frame_dropped", "opened", b"opened", "parameters_accepted", b"parameters_accepted", "parameters_rejected", b"parameters_rejected", "response", b"response"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["draining", b"draining", "frame", b"frame", "frame_dropped", b"frame_dropped", "opened", b"opened", "parameters_accepted", b"parameters_accepted", "parameters_rejected", b"parameters_rejected", "response", b"response"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["response", b"response"]) -> typing.Literal["opened", "frame", "parameters_accepted", "parameters_rejected", "frame_dropped", "draining"] | None: ...
+    def HasField(self, field_name: typing.Literal["draining", b"draining", "frame", b"frame", "frame_dropped", b"frame_dropped", "model_changed", b"model_changed", "opened", b"opened", "parameters_accepted", b"parameters_accepted", "parameters_rejected", b"parameters_rejected", "response", b"response"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["draining", b"draining", "frame", b"frame", "frame_dropped", b"frame_dropped", "model_changed", b"model_changed", "opened", b"opened", "parameters_accepted", b"parameters_accepted", "parameters_rejected", b"parameters_rejected", "response", b"response"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["response", b"response"]) -> typing.Literal["opened", "frame", "parameters_accepted", "parameters_rejected", "frame_dropped", "draining", "model_changed"] | None: ...
 
 Global___StreamResponse: typing_extensions.TypeAlias = StreamResponse
+
+@typing.final
+class ModelChanged(google.protobuf.message.Message):
+    """Another model styles the stream from now on."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: builtins.int
+    PARAMETERS_FIELD_NUMBER: builtins.int
+    FIRST_FRAME_ID_FIELD_NUMBER: builtins.int
+    first_frame_id: builtins.int
+    """The model styles every frame with this id or above, and none below."""
+    @property
+    def model(self) -> Global___Model:
+        """What streams can be told now."""
+
+    @property
+    def parameters(self) -> google.protobuf.struct_pb2.Struct:
+        """The whole state. Values that were chosen stay where the model admits them; the others are its defaults."""
+
+    def __init__(
+        self,
+        *,
+        model: Global___Model | None = ...,
+        parameters: google.protobuf.struct_pb2.Struct | None = ...,
+        first_frame_id: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["model", b"model", "parameters", b"parameters"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["first_frame_id", b"first_frame_id", "model", b"model", "parameters", b"parameters"]) -> None: ...
+
+Global___ModelChanged: typing_extensions.TypeAlias = ModelChanged
+
+@typing.final
+class SwapModelRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: builtins.int
+    model: builtins.str
+    """A name of GetCapabilitiesResponse.available_models."""
+    def __init__(
+        self,
+        *,
+        model: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["model", b"model"]) -> None: ...
+
+Global___SwapModelRequest: typing_extensions.TypeAlias = SwapModelRequest
+
+@typing.final
+class SwapModelResponse(google.protobuf.message.Message):
+    """First any number of times what is being done, then the outcome."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DOING_FIELD_NUMBER: builtins.int
+    SWAPPED_FIELD_NUMBER: builtins.int
+    doing: builtins.str
+    """For people, e.g. how much of a download is there."""
+    @property
+    def swapped(self) -> Global___ModelSwapped: ...
+    def __init__(
+        self,
+        *,
+        doing: builtins.str = ...,
+        swapped: Global___ModelSwapped | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["doing", b"doing", "response", b"response", "swapped", b"swapped"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["doing", b"doing", "response", b"response", "swapped", b"swapped"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["response", b"response"]) -> typing.Literal["doing", "swapped"] | None: ...
+
+Global___SwapModelResponse: typing_extensions.TypeAlias = SwapModelResponse
+
+@typing.final
+class ModelSwapped(google.protobuf.message.Message):
+    """The new model styles."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class FirstFrameIdsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    MODEL_FIELD_NUMBER: builtins.int
+    FIRST_FRAME_IDS_FIELD_NUMBER: builtins.int
+    @property
+    def model(self) -> Global___Model: ...
+    @property
+    def first_frame_ids(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """By stream, the first frame that it styles."""
+
+    def __init__(
+        self,
+        *,
+        model: Global___Model | None = ...,
+        first_frame_ids: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["model", b"model"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["first_frame_ids", b"first_frame_ids", "model", b"model"]) -> None: ...
+
+Global___ModelSwapped: typing_extensions.TypeAlias = ModelSwapped
 
 @typing.final
 class GetCapabilitiesRequest(google.protobuf.message.Message):
@@ -146,6 +262,7 @@ class GetCapabilitiesResponse(google.protobuf.message.Message):
     MODELS_FIELD_NUMBER: builtins.int
     LIMITS_FIELD_NUMBER: builtins.int
     PIXEL_FORMATS_FIELD_NUMBER: builtins.int
+    AVAILABLE_MODELS_FIELD_NUMBER: builtins.int
     server_version: builtins.str
     """Version of the server, e.g. "0.1.0"."""
     @property
@@ -158,6 +275,10 @@ class GetCapabilitiesResponse(google.protobuf.message.Message):
     def pixel_formats(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[cmstream.v1.frame_pb2.PixelFormat.ValueType]:
         """What a SourceFrame may carry, and OpenStream.result_format ask for."""
 
+    @property
+    def available_models(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AvailableModel]:
+        """The models that SwapModel may ask for."""
+
     def __init__(
         self,
         *,
@@ -165,11 +286,50 @@ class GetCapabilitiesResponse(google.protobuf.message.Message):
         models: collections.abc.Iterable[Global___Model] | None = ...,
         limits: cmstream.v1.control_pb2.Limits | None = ...,
         pixel_formats: collections.abc.Iterable[cmstream.v1.frame_pb2.PixelFormat.ValueType] | None = ...,
+        available_models: collections.abc.Iterable[Global___AvailableModel] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["limits", b"limits"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["limits", b"limits", "models", b"models", "pixel_formats", b"pixel_formats", "server_version", b"server_version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["available_models", b"available_models", "limits", b"limits", "models", b"models", "pixel_formats", b"pixel_formats", "server_version", b"server_version"]) -> None: ...
 
 Global___GetCapabilitiesResponse: typing_extensions.TypeAlias = GetCapabilitiesResponse
+
+@typing.final
+class AvailableModel(google.protobuf.message.Message):
+    """A model that is not loaded, or not necessarily."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    TITLE_FIELD_NUMBER: builtins.int
+    LICENCE_FIELD_NUMBER: builtins.int
+    SIZE_BYTES_FIELD_NUMBER: builtins.int
+    NEEDS_FIELD_NUMBER: builtins.int
+    PRESENT_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """What SwapModel calls it."""
+    title: builtins.str
+    """Its name for people."""
+    licence: builtins.str
+    """SPDX identifier or name of the licence of its weights, or where to find it."""
+    size_bytes: builtins.int
+    """Of its file, or of what has to be downloaded, about. 0: not known."""
+    needs: builtins.str
+    """The device it wants, in words."""
+    present: builtins.bool
+    """Whether its weights are on the server; else they are downloaded first."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        title: builtins.str = ...,
+        licence: builtins.str = ...,
+        size_bytes: builtins.int = ...,
+        needs: builtins.str = ...,
+        present: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["licence", b"licence", "name", b"name", "needs", b"needs", "present", b"present", "size_bytes", b"size_bytes", "title", b"title"]) -> None: ...
+
+Global___AvailableModel: typing_extensions.TypeAlias = AvailableModel
 
 @typing.final
 class Model(google.protobuf.message.Message):

@@ -46,6 +46,11 @@ class StyleServiceStub(object):
                 request_serializer=cmstream_dot_v1_dot_style__service__pb2.GetCapabilitiesRequest.SerializeToString,
                 response_deserializer=cmstream_dot_v1_dot_style__service__pb2.GetCapabilitiesResponse.FromString,
                 _registered_method=True)
+        self.SwapModel = channel.unary_stream(
+                '/cmstream.v1.StyleService/SwapModel',
+                request_serializer=cmstream_dot_v1_dot_style__service__pb2.SwapModelRequest.SerializeToString,
+                response_deserializer=cmstream_dot_v1_dot_style__service__pb2.SwapModelResponse.FromString,
+                _registered_method=True)
 
 
 class StyleServiceServicer(object):
@@ -76,6 +81,18 @@ class StyleServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SwapModel(self, request, context):
+        """Change the model of the running server: streams flow on, and every call of Stream is told with ModelChanged. Ends with
+        OK once the new model styles. With any other status the model before goes on. Who hangs up does not end the change.
+
+        NOT_FOUND            no such model among GetCapabilitiesResponse.available_models
+        FAILED_PRECONDITION  the model is being changed already, or it could not be loaded: the message says why and what to do
+        UNAVAILABLE          the server is loading or shutting down
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StyleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -88,6 +105,11 @@ def add_StyleServiceServicer_to_server(servicer, server):
                     servicer.GetCapabilities,
                     request_deserializer=cmstream_dot_v1_dot_style__service__pb2.GetCapabilitiesRequest.FromString,
                     response_serializer=cmstream_dot_v1_dot_style__service__pb2.GetCapabilitiesResponse.SerializeToString,
+            ),
+            'SwapModel': grpc.unary_stream_rpc_method_handler(
+                    servicer.SwapModel,
+                    request_deserializer=cmstream_dot_v1_dot_style__service__pb2.SwapModelRequest.FromString,
+                    response_serializer=cmstream_dot_v1_dot_style__service__pb2.SwapModelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -146,6 +168,33 @@ class StyleService(object):
             '/cmstream.v1.StyleService/GetCapabilities',
             cmstream_dot_v1_dot_style__service__pb2.GetCapabilitiesRequest.SerializeToString,
             cmstream_dot_v1_dot_style__service__pb2.GetCapabilitiesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SwapModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cmstream.v1.StyleService/SwapModel',
+            cmstream_dot_v1_dot_style__service__pb2.SwapModelRequest.SerializeToString,
+            cmstream_dot_v1_dot_style__service__pb2.SwapModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

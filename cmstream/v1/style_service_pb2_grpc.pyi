@@ -57,7 +57,23 @@ _StyleServiceGetCapabilitiesType = typing_extensions.TypeVar(
     ],
 )
 
-class StyleServiceStub(typing.Generic[_StyleServiceStreamType, _StyleServiceGetCapabilitiesType]):
+_StyleServiceSwapModelType = typing_extensions.TypeVar(
+    '_StyleServiceSwapModelType',
+    grpc.UnaryStreamMultiCallable[
+        cmstream.v1.style_service_pb2.SwapModelRequest,
+        cmstream.v1.style_service_pb2.SwapModelResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        cmstream.v1.style_service_pb2.SwapModelRequest,
+        cmstream.v1.style_service_pb2.SwapModelResponse,
+    ],
+    default=grpc.UnaryStreamMultiCallable[
+        cmstream.v1.style_service_pb2.SwapModelRequest,
+        cmstream.v1.style_service_pb2.SwapModelResponse,
+    ],
+)
+
+class StyleServiceStub(typing.Generic[_StyleServiceStreamType, _StyleServiceGetCapabilitiesType, _StyleServiceSwapModelType]):
     """A call that fails carries google.rpc details: ErrorInfo (domain "cmstream") always, BadRequest where a field is at
     fault, RetryInfo where waiting helps.
     """
@@ -72,6 +88,10 @@ class StyleServiceStub(typing.Generic[_StyleServiceStreamType, _StyleServiceGetC
             cmstream.v1.style_service_pb2.GetCapabilitiesRequest,
             cmstream.v1.style_service_pb2.GetCapabilitiesResponse,
         ],
+        grpc.UnaryStreamMultiCallable[
+            cmstream.v1.style_service_pb2.SwapModelRequest,
+            cmstream.v1.style_service_pb2.SwapModelResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -83,6 +103,10 @@ class StyleServiceStub(typing.Generic[_StyleServiceStreamType, _StyleServiceGetC
         grpc.aio.UnaryUnaryMultiCallable[
             cmstream.v1.style_service_pb2.GetCapabilitiesRequest,
             cmstream.v1.style_service_pb2.GetCapabilitiesResponse,
+        ],
+        grpc.aio.UnaryStreamMultiCallable[
+            cmstream.v1.style_service_pb2.SwapModelRequest,
+            cmstream.v1.style_service_pb2.SwapModelResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -102,6 +126,15 @@ class StyleServiceStub(typing.Generic[_StyleServiceStreamType, _StyleServiceGetC
     GetCapabilities: _StyleServiceGetCapabilitiesType
     """What this server offers. UNAVAILABLE while the model is loading."""
 
+    SwapModel: _StyleServiceSwapModelType
+    """Change the model of the running server: streams flow on, and every call of Stream is told with ModelChanged. Ends with
+    OK once the new model styles. With any other status the model before goes on. Who hangs up does not end the change.
+
+    NOT_FOUND            no such model among GetCapabilitiesResponse.available_models
+    FAILED_PRECONDITION  the model is being changed already, or it could not be loaded: the message says why and what to do
+    UNAVAILABLE          the server is loading or shutting down
+    """
+
 StyleServiceAsyncStub: typing_extensions.TypeAlias = StyleServiceStub[
     grpc.aio.StreamStreamMultiCallable[
         cmstream.v1.style_service_pb2.StreamRequest,
@@ -110,6 +143,10 @@ StyleServiceAsyncStub: typing_extensions.TypeAlias = StyleServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         cmstream.v1.style_service_pb2.GetCapabilitiesRequest,
         cmstream.v1.style_service_pb2.GetCapabilitiesResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        cmstream.v1.style_service_pb2.SwapModelRequest,
+        cmstream.v1.style_service_pb2.SwapModelResponse,
     ],
 ]
 
@@ -143,5 +180,19 @@ class StyleServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[cmstream.v1.style_service_pb2.GetCapabilitiesResponse, collections.abc.Awaitable[cmstream.v1.style_service_pb2.GetCapabilitiesResponse]]:
         """What this server offers. UNAVAILABLE while the model is loading."""
+
+    @abc.abstractmethod
+    def SwapModel(
+        self,
+        request: cmstream.v1.style_service_pb2.SwapModelRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[cmstream.v1.style_service_pb2.SwapModelResponse], collections.abc.AsyncIterator[cmstream.v1.style_service_pb2.SwapModelResponse]]:
+        """Change the model of the running server: streams flow on, and every call of Stream is told with ModelChanged. Ends with
+        OK once the new model styles. With any other status the model before goes on. Who hangs up does not end the change.
+
+        NOT_FOUND            no such model among GetCapabilitiesResponse.available_models
+        FAILED_PRECONDITION  the model is being changed already, or it could not be loaded: the message says why and what to do
+        UNAVAILABLE          the server is loading or shutting down
+        """
 
 def add_StyleServiceServicer_to_server(servicer: StyleServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

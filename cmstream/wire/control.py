@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from cmstream.core.errors import InvalidParameters
-from cmstream.core.model_info import ModelInfo
+from cmstream.core.model_info import Listing, ModelInfo
 from cmstream.core.params import Kind, ParameterSpec
 from cmstream.core.picture import DEFAULT_JPEG_QUALITY
 from cmstream.v1 import control_pb2, frame_pb2
@@ -57,6 +58,11 @@ def model_message(info: ModelInfo) -> pb.Model:
         device=info.device,
         precision=info.precision,
     )
+
+
+def available_message(listing: Listing) -> pb.AvailableModel:
+    """A model that may be asked for."""
+    return pb.AvailableModel(**asdict(listing))
 
 
 def model_of(message: pb.Model) -> ModelInfo:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cmstream.core.model_info import Listing
 from cmstream.models import registry
 
 Cmstream = Callable[..., Any]
@@ -15,8 +16,8 @@ Cmstream = Callable[..., Any]
 def test_every_model_is_listed_with_licence_size_needs_and_presence(
     cmstream: Cmstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = registry.Listing("painter", "Painter", "Apache-2.0", 3 * 2**20, "any CPU", True)
-    away = registry.Listing("diffuser", "Diffuser", "MIT", 0, "a GPU", False)
+    here = Listing("painter", "Painter", "Apache-2.0", 3 * 2**20, "any CPU", True)
+    away = Listing("diffuser", "Diffuser", "MIT", 0, "a GPU", False)
     monkeypatch.setattr(registry, "listings", lambda settings: (here, away))
     outcome = cmstream("models")
     assert outcome.code == 0

@@ -21,8 +21,8 @@ from cmstream.core.look import Look, look_of
 from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import default_params, noise_motion_parameter
 from cmstream.core.trace import Stage
-from cmstream.engine.base import EngineInput, EngineOutput, prepared
-from cmstream.engine.candidates import DTYPES
+from cmstream.engine.base import EngineInput, EngineOutput, Pace, prepared
+from cmstream.engine.candidates import DTYPES, unhurried
 from cmstream.engine.cpu import BUCKETS
 from cmstream.engine.pipeline.device import Device
 from cmstream.engine.pipeline.evaluation import Compiler, Evaluation
@@ -63,7 +63,8 @@ class PipelineEngine:
     """Runs a model on a device. `batch` is its largest bucket; `compiler` makes its network faster, if it can.
 
     Building one warms up every bucket at `warm_up_px` (width, height) with its graph; call it off the event loop. Raises
-    ConfigurationError where there is no memory for them, and EngineFailed when the model does not run.
+    ConfigurationError where there is no memory for them, and EngineFailed when the model does not run. With a `pace`, another
+    engine serves meanwhile.
     """
 
     depth = 2
@@ -78,6 +79,7 @@ class PipelineEngine:
         warm_up_px: Sequence[tuple[int, int]] = ((512, 512),),
         compiler: Compiler | None = None,
         clock: Clock | None = None,
+        pace: Pace | None = None,
     ) -> None:
         chosen = precision_on(dtype)
         spec, precision = model.spec, str(chosen).removeprefix("torch.")
@@ -98,7 +100,7 @@ class PipelineEngine:
             threading.Thread(target=self._issue_all, name="engine-issue", daemon=True),
             threading.Thread(target=self._reap_all, name="engine-reap", daemon=True),
         ]
-        self._start(warm_up_px)
+        self._start(warm_up_px, pace or unhurried)
 
     def __repr__(self) -> str:
         return f"<PipelineEngine {self.info.name} {self.info.precision}, buckets {self.buckets}, {self.pipeline!r}>"
@@ -139,11 +141,12 @@ class PipelineEngine:
             self._inbox.put(item)
             return True
 
-    def _start(self, sizes_px: Sequence[tuple[int, int]]) -> None:
+    def _start(self, sizes_px: Sequence[tuple[int, int]], pace: Pace) -> None:
         """Largest size and bucket first: graphs share their memory, and the smaller then find room in it."""
         try:
             for width_px, height_px in sorted(sizes_px, key=lambda size: -size[0] * size[1]):
                 self.pipeline.prepare((height_px, width_px))
+                pace()
         except BaseException as error:
             self.pipeline.close()
             if is_out_of_memory(error):
@@ -152,17 +155,18 @@ class PipelineEngine:
         for thread in self._threads:
             thread.start()
         try:
-            self._try_out(sizes_px)
+            self._try_out(sizes_px, pace)
         except BaseException:
             self.close()
             raise
 
-    def _try_out(self, sizes_px: Sequence[tuple[int, int]]) -> None:
+    def _try_out(self, sizes_px: Sequence[tuple[int, int]], pace: Pace) -> None:
         look = look_of(default_params(self.info.parameters))
         for width_px, height_px in sizes_px:
             blank = np.full((height_px, width_px, 3), 127, np.uint8)
             for bucket in self.buckets:
                 self.submit([EngineInput(NOBODY, blank, look, width_px, height_px)] * bucket).result()
+                pace()
         self.forget(NOBODY)
 
     def _issue_all(self) -> None:

@@ -16,8 +16,8 @@ from cmstream.session.session import Session
 from cmstream.transport.conversation.outbox import Outbox
 from cmstream.transport.conversation.services import Services
 from cmstream.v1.control_pb2 import Draining, OpenStream, ParametersAccepted, StreamOpened, UpdateParameters
-from cmstream.v1.style_service_pb2 import StreamResponse
-from cmstream.wire.control import rejected_message
+from cmstream.v1.style_service_pb2 import ModelChanged, StreamResponse
+from cmstream.wire.control import model_message, rejected_message
 from cmstream.wire.envelope import Incoming, Outgoing
 from cmstream.wire.errors import BadField
 from cmstream.wire.values import json_of, struct_of
@@ -42,13 +42,13 @@ class Exchange(ABC):
         self._transport = transport
         self._stream = stream
         self._outbox = Outbox(write, services.stall_timeout_s)
-        self._opened = False
+        self._session: Session | None = None  # once opened
         self._end = asyncio.Event()
         self._end_reason = ""
         self._changing: set[asyncio.Task[None]] = set()  # one for each change that is not ready yet
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} over {self._transport}, {'open' if self._opened else 'opening'}, {self._outbox!r}>"
+        return f"<{type(self).__name__} over {self._transport}, {'open' if self._session else 'opening'}, {self._outbox!r}>"
 
     async def run(self) -> None:
         """The whole call: returns when it has ended well, raises the CmstreamError that it must end with."""
@@ -61,12 +61,15 @@ class Exchange(ABC):
                     task.cancel()
         except* CmstreamError as caught:
             failures = _leaves(caught)
+        finally:
+            if self._session is not None:
+                self._session.on_model.discard(self._model_changed)
         if failures:
             raise failures[0]
 
     def drain(self, grace_ms: int) -> None:
         """Tell the client that the call will be ended in `grace_ms`."""
-        if self._opened:
+        if self._session is not None:
             self._outbox.post(StreamResponse(draining=Draining(grace_ms=grace_ms)))
 
     def end(self, reason: str) -> None:
@@ -97,7 +100,8 @@ class Exchange(ABC):
         return request.open
 
     def _say_opened(self, session: Session, params: Params, next_frame_id: int) -> None:
-        self._opened = True
+        self._session = session
+        session.on_model.add(self._model_changed)
         opened = StreamOpened(
             stream=session.name,
             parameters=struct_of(params.as_json()),
@@ -105,6 +109,14 @@ class Exchange(ABC):
             limits=self._services.limits,
         )
         self._outbox.post(StreamResponse(opened=opened))
+
+    def _model_changed(self, session: Session) -> None:
+        changed = ModelChanged(
+            model=model_message(session.model),
+            parameters=struct_of(session.params.as_json()),
+            first_frame_id=session.model_since,
+        )
+        self._outbox.post(StreamResponse(model_changed=changed))
 
     def _update(self, request: UpdateParameters, session: Session) -> None:
         """Before this returns, unless something has to be made ready: then the call goes on meanwhile."""

@@ -9,6 +9,7 @@ from cmstream.core.clock import Clock
 from cmstream.core.frame import MAX_SIDE_PX, MIN_SIDE_PX
 from cmstream.core.metrics import Metrics
 from cmstream.session.registry import Registry
+from cmstream.session.swaps import Swaps
 from cmstream.settings import Settings
 from cmstream.v1.control_pb2 import Limits
 from cmstream.wire.frame import MAX_FRAME_BYTES
@@ -19,6 +20,7 @@ class Services:
     """What every call is given."""
 
     registry: Registry
+    swaps: Swaps
     metrics: Metrics
     clock: Clock
     codecs: Executor

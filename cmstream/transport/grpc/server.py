@@ -14,6 +14,7 @@ from cmstream.core.clock import Clock
 from cmstream.core.errors import ConfigurationError
 from cmstream.core.metrics import Metrics
 from cmstream.session.registry import Registry
+from cmstream.session.swaps import Swaps
 from cmstream.settings import Settings
 from cmstream.transport.conversation.services import Services, limits_of
 from cmstream.transport.grpc.auth import TokenInterceptor
@@ -38,11 +39,13 @@ ENDED_WITHIN_S = 1.0
 class GrpcServer:
     """StyleService and health, with reflection behind its setting. Serving from `start` on, ready once `announce`d."""
 
-    def __init__(self, settings: Settings, registry: Registry, metrics: Metrics, clock: Clock, codecs: Executor) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, swaps: Swaps, metrics: Metrics, clock: Clock, codecs: Executor
+    ) -> None:
         self.address = ""
         self._settings = settings
         self._registry = registry
-        services = Services(registry, metrics, clock, codecs, limits_of(settings), settings.grpc.stall_timeout_s)
+        services = Services(registry, swaps, metrics, clock, codecs, limits_of(settings), settings.grpc.stall_timeout_s)
         self._servicer = StyleServicer(services)
         self._health = health_aio.HealthServicer()
         self._server: grpc.aio.Server | None = None

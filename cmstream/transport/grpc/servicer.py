@@ -10,13 +10,21 @@ from typing import Any, TypeVar
 import grpc
 
 from cmstream import __version__
-from cmstream.core.errors import CmstreamError
+from cmstream.core.errors import CmstreamError, Conflict
+from cmstream.session.swap import Phase
 from cmstream.transport.conversation.call import StreamCall
 from cmstream.transport.conversation.calls import Calls
 from cmstream.transport.conversation.exchange import ClientGone
 from cmstream.transport.conversation.services import Services
-from cmstream.v1.style_service_pb2 import DESCRIPTOR, GetCapabilitiesRequest, GetCapabilitiesResponse
-from cmstream.wire.control import model_message
+from cmstream.v1.style_service_pb2 import (
+    DESCRIPTOR,
+    GetCapabilitiesRequest,
+    GetCapabilitiesResponse,
+    ModelSwapped,
+    SwapModelRequest,
+    SwapModelResponse,
+)
+from cmstream.wire.control import available_message, model_message
 from cmstream.wire.envelope import Incoming, Outgoing, incoming, serialized
 from cmstream.wire.errors import status_of
 from cmstream.wire.frame import PIXEL_FORMATS
@@ -24,6 +32,8 @@ from cmstream.wire.frame import PIXEL_FORMATS
 log = logging.getLogger(__name__)
 
 TRANSPORT = "grpc"
+STILL_S = 5.0
+"""So often at least somebody who waits for a model hears that it is still being loaded."""
 SERVICE = DESCRIPTOR.services_by_name["StyleService"].full_name
 
 T = TypeVar("T")
@@ -56,13 +66,34 @@ class StyleServicer:
         """One call of `GetCapabilities`."""
         return await self._answer(self._capabilities(), context)
 
+    async def swap_model(self, request: SwapModelRequest, context: Context) -> None:
+        """One call of `SwapModel`."""
+        await self._answer(self._swap(request.model, context), context)
+
     def methods(self) -> grpc.GenericRpcHandler[Any, Any]:
         """The service as `add_generic_rpc_handlers` takes it: as generated, but for how frames become bytes."""
         stream = grpc.stream_stream_rpc_method_handler(self.stream, incoming, serialized)
         capabilities = grpc.unary_unary_rpc_method_handler(
             self.get_capabilities, GetCapabilitiesRequest.FromString, GetCapabilitiesResponse.SerializeToString
         )
-        return grpc.method_handlers_generic_handler(SERVICE, {"Stream": stream, "GetCapabilities": capabilities})
+        swap = grpc.unary_stream_rpc_method_handler(
+            self.swap_model, SwapModelRequest.FromString, SwapModelResponse.SerializeToString
+        )
+        handlers = {"Stream": stream, "GetCapabilities": capabilities, "SwapModel": swap}
+        return grpc.method_handlers_generic_handler(SERVICE, handlers)
+
+    async def _swap(self, name: str, context: Context) -> None:
+        services = self._services
+        services.swaps.begin(name)
+        with services.swaps.watch() as watch:
+            while (swap := services.swaps.last) is not None and not swap.ended:
+                await context.write(SwapModelResponse(doing=swap.doing))
+                await watch.changed(STILL_S)
+        assert swap is not None
+        if swap.phase is Phase.FAILED:
+            raise Conflict(f"the model stays as it was: {swap.reason}")
+        model = model_message(services.registry.model)
+        await context.write(SwapModelResponse(swapped=ModelSwapped(model=model, first_frame_ids=swap.first_frame_ids)))
 
     async def _capabilities(self) -> GetCapabilitiesResponse:
         return GetCapabilitiesResponse(
@@ -70,6 +101,7 @@ class StyleServicer:
             models=[model_message(self._services.registry.model)],
             limits=self._services.limits,
             pixel_formats=PIXEL_FORMATS,
+            available_models=[available_message(one) for one in await self._services.swaps.listings()],
         )
 
     async def _answer(self, work: Awaitable[T], context: Context) -> T:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from cmstream.core.errors import InvalidInput
 from cmstream.core.params import json_schema
+from cmstream.session.swap import Swap
 from cmstream.transport.http.body import body_of
 from cmstream.transport.http.context import context_of
 from cmstream.transport.http.openapi import document
@@ -26,7 +27,6 @@ def routes() -> list[web.RouteDef]:
         web.patch(stream, _update),
         web.delete(stream, _delete),
         web.get("/api/v1/schema", _schema),
-        web.get("/api/v1/model", _model),
         web.get("/api/v1/openapi.json", _openapi),
         web.get("/healthz", _healthz),
         web.get("/readyz", _readyz),
@@ -58,12 +58,6 @@ async def _schema(request: web.Request) -> web.Response:
     return web.json_response(json_schema(context_of(request).registry.specs))
 
 
-async def _model(request: web.Request) -> web.Response:
-    model = context_of(request).registry.model
-    about = {name: getattr(model, name) for name in ("name", "title", "licence", "styles", "device", "precision")}
-    return web.json_response(about)
-
-
 async def _openapi(request: web.Request) -> web.Response:
     registry = context_of(request).registry
     # While the model loads, its parameters are not known yet; everything else is.
@@ -78,12 +72,18 @@ async def _healthz(request: web.Request) -> web.Response:
 async def _readyz(request: web.Request) -> web.Response:
     context = context_of(request)
     if context.ready():
-        return web.json_response({"status": "ready"})
+        swap = context.swaps.last
+        about = {"status": "ready"} if swap is None or swap.ended else {"status": "ready", "detail": _under_way(swap)}
+        return web.json_response(about)
     registry = context.registry
     status = "draining" if registry.draining else "faulty" if registry.fault else "loading"
     detail = registry.fault if status == "faulty" else registry.loading if status == "loading" else ""
     about = {"status": status, "detail": detail} if detail else {"status": status}
     return web.json_response(about, status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _under_way(swap: Swap) -> str:
+    return f"changing the model to {swap.model}: {swap.doing}"
 
 
 async def _metrics(request: web.Request) -> web.Response:

@@ -12,6 +12,7 @@ from cmstream.core.clock import Clock
 from cmstream.core.metrics import Metrics
 from cmstream.core.throttle import Throttle
 from cmstream.session.registry import Registry
+from cmstream.session.swaps import Swaps
 from cmstream.session.watch import Watch
 from cmstream.settings import Settings
 from cmstream.transport.conversation.calls import Calls
@@ -28,6 +29,7 @@ class Context:
 
     settings: Settings
     registry: Registry
+    swaps: Swaps
     metrics: Metrics
     clock: Clock
     peers: Peers

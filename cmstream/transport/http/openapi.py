@@ -48,6 +48,7 @@ def document(parameters: dict[str, Any]) -> dict[str, Any]:
             **_negotiation("whep", "view"),
             **_fallbacks(),
             **_streams(),
+            **_models(),
             **_recordings(),
             **_operations(),
         },
@@ -146,9 +147,41 @@ def _streams() -> dict[str, Any]:
         "/api/v1/streams/{stream}/events": {
             "parameters": [_STREAM],
             "get": {
-                "summary": "Live figures: events `stats`, `traces`, `draining`, `closed`",
+                "summary": "Live figures: events `stats`, `traces`, `model`, `draining`, `closed`",
                 "responses": {"200": events, "404": _PROBLEM},
             },
+        },
+    }
+
+
+def _models() -> dict[str, Any]:
+    state = {
+        "description": "The model and how its last change stands",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+    name = {"type": "object", "required": ["model"], "properties": {"model": {"type": "string"}}, "additionalProperties": False}
+    begun = {**state, "description": "It is being loaded; streams flow on", "headers": {"Location": _header("How it stands")}}
+    events = {"description": "Server-sent events", "content": {"text/event-stream": _TEXT}}
+    return {
+        "/api/v1/models": {
+            "get": {"summary": "The models that may be asked for", "responses": {"200": state, "503": _PROBLEM}}
+        },
+        "/api/v1/model": {
+            "get": {
+                "summary": "The model that serves, and how its last change stands",
+                "responses": {"200": state, "503": _PROBLEM},
+            },
+            "put": {
+                "summary": "Change the model while streams flow",
+                "requestBody": {"required": True, "content": {"application/json": {"schema": name}}},
+                "responses": {
+                    "202": begun,
+                    **dict.fromkeys(("400", "401", "404", "408", "409", "413", "415", "422", "503"), _PROBLEM),
+                },
+            },
+        },
+        "/api/v1/model/events": {
+            "get": {"summary": "How a change stands: events `swap`", "responses": {"200": events, "503": _PROBLEM}}
         },
     }
 
@@ -190,7 +223,6 @@ def _operations() -> dict[str, Any]:
 
     return {
         "/api/v1/schema": get("JSON Schema of the parameters"),
-        "/api/v1/model": get("The loaded model"),
         "/api/v1/openapi.json": get("This document"),
         "/healthz": get("Live"),
         "/readyz": get("Ready", "503"),

@@ -13,11 +13,12 @@ from cmstream.core.errors import ConfigurationError
 from cmstream.core.metrics import Metrics
 from cmstream.core.throttle import Throttle
 from cmstream.session.registry import Registry
+from cmstream.session.swaps import Swaps
 from cmstream.session.watch import Watch
 from cmstream.settings import Settings
 from cmstream.transport.conversation.calls import Calls
 from cmstream.transport.conversation.services import Services, limits_of
-from cmstream.transport.http import api, console, events, mjpeg, recordings, sdp, websocket
+from cmstream.transport.http import api, console, events, mjpeg, models, recordings, sdp, websocket
 from cmstream.transport.http.context import CONTEXT, Context
 from cmstream.transport.http.guard import finish_headers, guard
 from cmstream.transport.http.placement import Overflow
@@ -38,6 +39,7 @@ class HttpServer:
         self,
         settings: Settings,
         registry: Registry,
+        swaps: Swaps,
         metrics: Metrics,
         clock: Clock,
         peers: Peers,
@@ -51,13 +53,13 @@ class HttpServer:
         app = web.Application(middlewares=[problems, guard], client_max_size=MAX_SDP_BYTES)
         self._watches: set[Watch] = set()
         self._calls = Calls()
-        services = Services(registry, metrics, clock, codecs, limits_of(settings), settings.grpc.stall_timeout_s)
+        services = Services(registry, swaps, metrics, clock, codecs, limits_of(settings), settings.grpc.stall_timeout_s)
         streams = (self._stopping, self._watches, services, self._calls)
         offers, changes = (Throttle(rate, clock) for rate in (settings.rtc.offers_per_minute, settings.rtc.changes_per_minute))
         limits = (offers, changes, Overflow(settings.rtc.overflow_url))
-        app[CONTEXT] = Context(settings, registry, metrics, clock, peers, recorded, ready, *streams, *limits)
+        app[CONTEXT] = Context(settings, registry, swaps, metrics, clock, peers, recorded, ready, *streams, *limits)
         app.on_response_prepare.append(finish_headers)
-        for module in (api, events, sdp, websocket, mjpeg, recordings):
+        for module in (api, models, events, sdp, websocket, mjpeg, recordings):
             app.add_routes(module.routes())
         self._app = app
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True)

@@ -14,6 +14,7 @@ from cmstream.core.metrics import Metrics
 from cmstream.engine.fake import FakeEngine
 from cmstream.scheduler.scheduler import Scheduler
 from cmstream.session.registry import Registry
+from cmstream.session.swaps import Swaps
 from cmstream.settings import Settings
 from cmstream.transport.grpc.server import GrpcServer
 
@@ -56,7 +57,7 @@ async def serving(
     if loaded:
         registry.serve(engine.info, scheduler)
     codecs = ThreadPoolExecutor(2, thread_name_prefix="codecs")
-    server = GrpcServer(resolved, registry, metrics, clock, codecs)
+    server = GrpcServer(resolved, registry, Swaps(registry, clock), metrics, clock, codecs)
     await server.start()
     try:
         yield Serving(server, registry, engine, metrics)

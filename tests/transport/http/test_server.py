@@ -13,6 +13,7 @@ from cmstream.core.clock import MonotonicClock
 from cmstream.core.errors import ConfigurationError
 from cmstream.core.metrics import Metrics
 from cmstream.session.registry import Registry
+from cmstream.session.swaps import Swaps
 from cmstream.settings import HttpSettings, Settings
 from cmstream.transport.http.server import HttpServer
 
@@ -24,7 +25,9 @@ async def loading(**changes: Any) -> AsyncIterator[HttpServer]:
     clock, metrics = MonotonicClock(), Metrics()
     registry = Registry(settings, clock, metrics)
     nothing = cast("Any", None)
-    server = HttpServer(settings, registry, metrics, clock, nothing, nothing, nothing, lambda: registry.ready)
+    server = HttpServer(
+        settings, registry, Swaps(registry, clock), metrics, clock, nothing, nothing, nothing, lambda: registry.ready
+    )
     try:
         yield server
     finally:

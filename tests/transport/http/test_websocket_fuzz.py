@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cmstream.core.clock import MonotonicClock
 from cmstream.core.errors import CmstreamError, InvalidInput
 from cmstream.core.metrics import Metrics
+from cmstream.session.swaps import Swaps
 from cmstream.settings import Settings
 from cmstream.transport.conversation.call import StreamCall
 from cmstream.transport.conversation.exchange import ClientGone
@@ -64,7 +65,8 @@ async def test_every_conversation_of_hostile_messages_ends_with_an_error_of_ours
     with ThreadPoolExecutor(1) as codecs:
         async with registry_on() as registry:
             ends: set[int] = set()
-            services = Services(registry, Metrics(), MonotonicClock(), codecs, limits_of(Settings()), 30.0)
+            clock = MonotonicClock()
+            services = Services(registry, Swaps(registry, clock), Metrics(), clock, codecs, limits_of(Settings()), 30.0)
 
             async def converse(messages: list[bytes], view: bool) -> None:
                 kind = ViewingCall if view else StreamCall
