@@ -153,6 +153,7 @@ class CpuEngine:
             chosen.settle()
             for src, look in still(self._model.spec, STRANGE_PX):
                 self._style(chosen, EngineInput(NOBODY, src, look, *STRANGE_PX), src)
+                self._rest()
         chosen.forget(NOBODY)
         self._moving.forget(NOBODY)
         return chosen
