@@ -121,7 +121,7 @@ class EngineSettings(Section):
 
 
 class ModelSettings(Section):
-    """Latent models, which hear prompts: where they are kept and what they run with. They need the extra `latent`."""
+    """Models to change to; where latent ones, which hear prompts and need the extra `latent`, lie and what they run with."""
 
     folder: str = Field(
         "auto", min_length=1, description="Folder for what is downloaded; auto is `models` in the XDG cache folder."

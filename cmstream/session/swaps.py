@@ -94,6 +94,8 @@ class Swaps:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+            if self.last is not None and not self.last.ended:
+                self._fail("the server is shutting down")
         if self._loading is not None:
             await self._loading.give_up()
 
@@ -102,9 +104,6 @@ class Swaps:
         try:
             spare = await loading.engine()
             spare = await self._move(name, spare, scheduler)
-        except asyncio.CancelledError:
-            self._fail("the server is shutting down")
-            raise
         except CmstreamError as error:
             self._fail(str(error))
         except Exception:

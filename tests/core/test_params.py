@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from cmstream.core.params import (
     MAX_SEED,
     ParameterSpec,
     apply_patch,
+    carried_over,
     common_parameters,
     default_params,
     json_schema,
@@ -110,3 +112,38 @@ def test_a_choice_takes_one_of_its_names_and_nothing_else(value: Any) -> None:
 def test_the_schema_of_a_choice_lists_its_names() -> None:
     property_ = json_schema((noise_motion_parameter(),))["properties"]["noise_motion"]
     assert (property_["type"], property_["enum"], property_["default"]) == ("string", ["fixed", "follow"], "follow")
+
+
+def test_what_was_chosen_goes_over_to_another_model_where_that_admits_it() -> None:
+    before = (
+        *SPECS,
+        ParameterSpec("steps", "integer", 1, "Steps", "", 1, 8),
+        ParameterSpec("prompt", "string", "", "Prompt", ""),
+    )
+    specs = (
+        *common_parameters(("ink", "wash")),
+        ParameterSpec("steps", "integer", 4, "Steps", "", 2, 4),
+        noise_motion_parameter(),
+    )
+    had = apply_patch(
+        before, default_params(before), {"style": "ink", "strength": 0.25, "seed": 7, "steps": 8, "prompt": "fog"}
+    )
+    carried = carried_over(before, had, specs)
+    kept = {"style": "ink", "strength": 0.25, "seed": 7}
+    assert carried.as_json() == {**default_params(specs).as_json(), **kept}
+    assert carried.extra["steps"] == 4, "8 is more than it admits"
+
+
+def test_a_style_that_the_other_model_lacks_becomes_its_default_alone_or_in_a_mix() -> None:
+    specs = common_parameters(("wash", "ink"))
+    for style in ("oil", {"oil": 1, "ink": 1}):
+        assert carried_over(SPECS, apply_patch(SPECS, DEFAULT, {"style": style}), specs).style == (("wash", 1.0),)
+    both = common_parameters(("wash", "oil", "ink"))
+    mixed = apply_patch(SPECS, DEFAULT, {"style": {"oil": 1, "ink": 3}})
+    assert carried_over(SPECS, mixed, both).style == (("oil", 0.25), ("ink", 0.75))
+
+
+def test_what_was_left_at_its_default_takes_that_of_the_other_model() -> None:
+    gentle = tuple(replace(spec, default=0.4) if spec.name == "strength" else spec for spec in SPECS)
+    assert carried_over(SPECS, DEFAULT, gentle).strength == 0.4
+    assert carried_over(SPECS, apply_patch(SPECS, DEFAULT, {"strength": 0.9}), gentle).strength == 0.9
