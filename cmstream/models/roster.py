@@ -12,8 +12,9 @@ from pathlib import Path
 
 from cmstream.core.errors import ConfigurationError, NotFound
 from cmstream.core.model_info import Listing
-from cmstream.models.latent.opening import wanted
-from cmstream.models.latent.reference import PREFIX
+from cmstream.models.latent.catalogue import CARD
+from cmstream.models.latent.opening import hub_of, wanted
+from cmstream.models.latent.reference import PREFIX, parse_reference
 from cmstream.models.registry import listings
 from cmstream.settings import LISTED, ModelSettings
 
@@ -54,7 +55,16 @@ class Roster:
     def listings(self) -> tuple[Listing, ...]:
         """All of them, as `cmstream models` shows models."""
         known = {listing.name: listing for listing in listings(self._settings)}
-        return tuple(known[name] if place == name else _listing(name, place) for name, place in self._places.items())
+        return tuple(known[name] if place == name else self._listing(name, place) for name, place in self._places.items())
+
+    def _listing(self, name: str, place: str) -> Listing:
+        """Of what an operator named; its licence is the operator's to know."""
+        if place.startswith(PREFIX):
+            present = hub_of(self._settings).folder(parse_reference(place)) is not None
+            return Listing(name, place, CARD, 0, CARD, present)
+        path = Path(place).expanduser()
+        size_bytes = path.stat().st_size if path.is_file() else 0
+        return Listing(name, name, "see where it comes from", size_bytes, "see where it comes from", path.exists())
 
 
 def _places(swappable: tuple[str, ...], listed: list[str]) -> dict[str, str]:
@@ -65,7 +75,7 @@ def _places(swappable: tuple[str, ...], listed: list[str]) -> dict[str, str]:
             places.update(zip(listed, listed, strict=True))
         elif not equals and name in listed:
             places[name] = name
-        elif place and _NAME.fullmatch(name):
+        elif _NAME.fullmatch(name) and _makes_sense(place):
             places[name] = place
         else:
             raise ConfigurationError(
@@ -82,10 +92,8 @@ def _name_of(started: str, listed: list[str]) -> str:
     return f"{OWN}{name}" if name in listed else name
 
 
-def _listing(name: str, place: str) -> Listing:
-    """Of what an operator named; its licence is the operator's to know."""
-    if place.startswith(PREFIX):
-        return Listing(name, place, "see its model card", 0, "see its model card", present=False)
-    path = Path(place).expanduser()
-    size_bytes = path.stat().st_size if path.is_file() else 0
-    return Listing(name, name, "see where it comes from", size_bytes, "see where it comes from", path.exists())
+def _makes_sense(place: str) -> bool:
+    try:
+        return bool(place) and (not place.startswith(PREFIX) or bool(parse_reference(place)))
+    except NotFound:
+        return False

@@ -181,7 +181,7 @@ class Session:
         return carried_over(self.model.parameters, self.params, model.parameters)
 
     def adopt(self, model: ModelInfo, params: Params) -> int:
-        """Another model styles from now on, with nothing in flight; returns the first frame it styles, which may wait already."""
+        """Another model styles now, with nothing in flight; returns the first frame it styles, which may wait already."""
         self.model = model
         self.model_since = self._line.renew(params)
         self._changes.renew()
