@@ -20,6 +20,7 @@ from cmstream.cli.models import models
 from cmstream.cli.publish import publish
 from cmstream.cli.serve import serve
 from cmstream.cli.stylize import stylize
+from cmstream.cli.swap import swap
 from cmstream.cli.train import train
 from cmstream.cli.view import view
 from cmstream.core.errors import CmstreamError
@@ -37,6 +38,7 @@ app.command(epilog="Example:  cmstream publish film.mp4 --stream cam --loop")(pu
 app.command(epilog="Example:  cmstream view cam --virtual-camera")(view)
 app.command(epilog="Example:  cmstream stylize photo.jpg painted.png --strength 0.8 --seed 7")(stylize)
 app.command(epilog="Example:  cmstream models")(models)
+app.command(epilog="Example:  cmstream swap sd-turbo")(swap)
 app.command(epilog="Example:  cmstream train --out mine.safetensors --minutes 120")(train)
 app.command(epilog="Example:  cmstream bench grpc webrtc --out bench.json --plots plots")(bench)
 app.command(epilog="Example:  cmstream doctor --config cmstream.toml")(doctor)

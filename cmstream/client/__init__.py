@@ -10,7 +10,7 @@ from cmstream.client.client import Client
 from cmstream.client.latency_meter import LatencyMeter
 from cmstream.client.result import Result
 from cmstream.client.stream import Stream
-from cmstream.client.update import Update
+from cmstream.client.update import ModelChange, ModelSwap, Update
 
 __all__ = [
     "BlockingClient",
@@ -18,6 +18,8 @@ __all__ = [
     "Capabilities",
     "Client",
     "LatencyMeter",
+    "ModelChange",
+    "ModelSwap",
     "Result",
     "Stream",
     "StreamLimits",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cmstream.core.model_info import ModelInfo
+from cmstream.core.model_info import Listing, ModelInfo
 from cmstream.v1.control_pb2 import Limits
 from cmstream.v1.style_service_pb2 import GetCapabilitiesResponse
-from cmstream.wire.control import model_of
+from cmstream.wire.control import listing_of, model_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,12 @@ class StreamLimits:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """The server's version, its models with their parameters, and its limits."""
+    """The server's version, its models with their parameters, its limits, and the models that it may be changed to."""
 
     server_version: str
     models: tuple[ModelInfo, ...]
     limits: StreamLimits
+    available_models: tuple[Listing, ...] = ()
 
 
 def limits_of(message: Limits) -> StreamLimits:
@@ -45,4 +46,6 @@ def limits_of(message: Limits) -> StreamLimits:
 
 def capabilities_of(message: GetCapabilitiesResponse) -> Capabilities:
     """The answer of GetCapabilities as data."""
-    return Capabilities(message.server_version, tuple(model_of(model) for model in message.models), limits_of(message.limits))
+    models = tuple(model_of(model) for model in message.models)
+    available = tuple(listing_of(model) for model in message.available_models)
+    return Capabilities(message.server_version, models, limits_of(message.limits), available)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,10 @@ from cmstream.client.channel import DEFAULT_TARGET, OPTIONS, metadata_of
 from cmstream.client.conversation import FrameFormat, StreamOptions
 from cmstream.client.result import Result
 from cmstream.client.stream import Frames, Stream
+from cmstream.client.update import ModelSwap, swap_of
+from cmstream.core.errors import Unavailable
 from cmstream.core.frame import OnDrop
-from cmstream.v1.style_service_pb2 import GetCapabilitiesRequest
+from cmstream.v1.style_service_pb2 import GetCapabilitiesRequest, SwapModelRequest
 from cmstream.v1.style_service_pb2_grpc import StyleServiceStub
 from cmstream.wire.errors import from_rpc
 
@@ -62,6 +64,23 @@ class Client:
             return capabilities_of(await self._stub.GetCapabilities(GetCapabilitiesRequest(), metadata=self._metadata))
         except grpc.RpcError as error:
             raise from_rpc(error) from None
+
+    async def swap_model(self, name: str, *, on_doing: Callable[[str], None] | None = None) -> ModelSwap:
+        """Change the server's model to one of `Capabilities.available_models`; streams flow on meanwhile. `on_doing` hears in
+        words what is being done.
+
+        Raises NotFound, Conflict where it is being changed already or could not be (then the model before goes on),
+        Unauthenticated or Unavailable.
+        """
+        try:
+            async for response in self._stub.SwapModel(SwapModelRequest(model=name), metadata=self._metadata):
+                if response.HasField("swapped"):
+                    return swap_of(response.swapped)
+                if on_doing is not None:
+                    on_doing(response.doing)
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+        raise Unavailable("the server ended the call without an outcome; its capabilities say which model serves")
 
     def stream(
         self,

@@ -8,6 +8,8 @@ from typing import Any
 
 from cmstream.core.model_info import ModelInfo
 from cmstream.v1.control_pb2 import ParametersAccepted
+from cmstream.v1.style_service_pb2 import ModelSwapped
+from cmstream.wire.control import model_of
 from cmstream.wire.values import json_of
 
 
@@ -26,6 +28,19 @@ class ModelChange:
     model: ModelInfo
     params: Mapping[str, Any]
     first_frame_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSwap:
+    """The server's new model, and by stream the first frame id that it styles."""
+
+    model: ModelInfo
+    first_frame_ids: Mapping[str, int]
+
+
+def swap_of(message: ModelSwapped) -> ModelSwap:
+    """The outcome of a change of model as data."""
+    return ModelSwap(model_of(message.model), dict(message.first_frame_ids))
 
 
 def update_of(message: ParametersAccepted) -> Update:

@@ -65,6 +65,11 @@ def available_message(listing: Listing) -> pb.AvailableModel:
     return pb.AvailableModel(**asdict(listing))
 
 
+def listing_of(message: pb.AvailableModel) -> Listing:
+    """The same as a client sees it."""
+    return Listing(message.name, message.title, message.licence, message.size_bytes, message.needs, message.present)
+
+
 def model_of(message: pb.Model) -> ModelInfo:
     """The model as a client sees it; parameters of a kind that this version does not know are left out."""
     return ModelInfo(

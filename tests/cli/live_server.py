@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cmstream.engine.fake import FakeEngine
+from cmstream.engine.fake_builder import FakeBuilder
 from cmstream.server import Server
 from cmstream.settings import GrpcSettings, HttpSettings, Settings, StreamSettings
 
@@ -39,8 +40,8 @@ class LiveServer:
 
 
 @contextmanager
-def live_server() -> Iterator[LiveServer]:
-    """On free ports with the fake engine; every frame is styled."""
+def live_server(builder: FakeBuilder | None = None) -> Iterator[LiveServer]:
+    """On free ports with the fake engine, or those of a builder; every frame is styled."""
     ready: list[LiveServer] = []
     started, stop = threading.Event(), threading.Event()
 
@@ -51,7 +52,7 @@ def live_server() -> Iterator[LiveServer]:
             streams=StreamSettings(skip_still="off", linger_s=30),
             drain_timeout_s=0.2,
         )
-        async with Server(settings, engine=FakeEngine()) as server:
+        async with Server(settings, engine=None if builder else FakeEngine(), builder=builder) as server:
             ready.append(LiveServer(server, asyncio.get_running_loop()))
             started.set()
             await asyncio.to_thread(stop.wait)

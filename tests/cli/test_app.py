@@ -15,7 +15,7 @@ from cmstream.cli import loading
 from cmstream.cli.app import app, run
 
 Cmstream = Callable[..., Any]
-COMMANDS = ("serve", "publish", "view", "stylize", "models", "train", "bench", "doctor")
+COMMANDS = ("serve", "publish", "view", "stylize", "models", "swap", "train", "bench", "doctor")
 
 
 def test_version(cmstream: Cmstream) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import ClientSession, StreamReader
 
 from cmstream.engine.fake import FakeEngine
+from cmstream.engine.fake_builder import FakeBuilder
 from cmstream.server import Server
 from cmstream.settings import GrpcSettings, HttpSettings, Settings
 
@@ -22,12 +23,13 @@ JSON = {"Content-Type": "application/json"}
 async def serving(**changes: Any) -> AsyncIterator[tuple[Server, ClientSession]]:
     """A server on free ports, and a client of its HTTP side.
 
-    `changes` are settings, and `engine_ms`, a frame's time, or an `engine`.
+    `changes` are settings, and `engine_ms`, a frame's time, or an `engine`, or a `builder` of engines.
     """
     http = changes.pop("http", HttpSettings(port=0))
-    engine: FakeEngine = changes.pop("engine", None) or FakeEngine(changes.pop("engine_ms", 0.0))
+    builder: FakeBuilder | None = changes.pop("builder", None)
+    engine: FakeEngine | None = None if builder else changes.pop("engine", None) or FakeEngine(changes.pop("engine_ms", 0.0))
     wanted = Settings(http=http, grpc=GrpcSettings(port=0), **changes)
-    async with Server(wanted, engine=engine) as server, ClientSession(server.http_address) as http_client:
+    async with Server(wanted, engine=engine, builder=builder) as server, ClientSession(server.http_address) as http_client:
         yield server, http_client
 
 
