@@ -14,9 +14,6 @@ import pytest
 from aiohttp import ClientSession
 
 from cmstream.client import Client, Result, Stream
-from cmstream.models.config import PainterConfig
-from cmstream.models.painter import PainterNet
-from cmstream.models.weights import save_painter
 from cmstream.server import Server
 from cmstream.settings import (
     EngineSettings,
@@ -27,6 +24,7 @@ from cmstream.settings import (
     Settings,
     StreamSettings,
 )
+from tests.engine.painters import save_small_painter
 from tests.test_server import first_frame, peer
 from tests.transport.grpc.dialogue import picture
 
@@ -38,8 +36,8 @@ PATIENCE_S = 40
 def settings(tmp_path: Path) -> Settings:
     """Starts with `first`, and may change to `wave`, whose file is good, and to `broken`."""
     first, wave, broken = (tmp_path / f"{name}.safetensors" for name in ("first", "wave", "broken"))
-    save(first, "oil", "ink")
-    save(wave, "ink", "wash", "fog")
+    save_small_painter(first, "oil", "ink")
+    save_small_painter(wave, "ink", "wash", "fog")
     broken.write_bytes(wave.read_bytes()[:-100])
     films = tmp_path / "films"
     films.mkdir()
@@ -51,12 +49,6 @@ def settings(tmp_path: Path) -> Settings:
         streams=StreamSettings(budget_ms=BUDGET_MS, skip_still="off", lowest_px=64),
         recording=RecordingSettings(folder=str(films)),
     )
-
-
-def save(path: Path, *styles: str) -> None:
-    """A tiny painter's file."""
-    config = PainterConfig(styles, 0.5, channels=(8, 12), blocks=(1, 1), embedding=8)
-    save_painter(path, config, PainterNet(config).state_dict(), {})
 
 
 class Flow:

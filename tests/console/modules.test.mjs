@@ -51,6 +51,18 @@ test("an event cut anywhere by the network arrives whole, and comments are passe
   }
 });
 
+test("a change of model is followed to its end, and no further", async (t) => {
+  const about = (state) => `event: swap\ndata: {"name":"wave","swap":{"model":"wave","state":"${state}"}}\n\n`;
+  const text = about("loading") + about("finished") + about("loading");
+  t.mock.method(globalThis, "fetch", async (url) => {
+    assert.ok(url.endsWith("/api/v1/model/events"));
+    return events([text.slice(0, 30), text.slice(30)]);
+  });
+  const seen = [];
+  await new Api("").followSwap(({ swap }) => seen.push(swap.state) && swap.state === "finished");
+  assert.deepEqual(seen, ["loading", "finished"]);
+});
+
 test("the token goes along as a bearer", async (t) => {
   const fetch = t.mock.method(globalThis, "fetch", async () => Response.json({ properties: {} }));
   await new Api("secret").schema();

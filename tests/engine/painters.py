@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from cmstream.core.params import common_parameters
 from cmstream.models.base import ModelInput, ModelSpec
 from cmstream.models.config import PainterConfig
 from cmstream.models.painter import PainterModel, PainterNet
+from cmstream.models.weights import save_painter
 
 
 def small_painter() -> PainterModel:
@@ -19,6 +22,12 @@ def small_painter() -> PainterModel:
         for weights in net.parameters():  # trained nets start at zero gates; give every path something to do
             torch.nn.init.normal_(weights, std=0.1)
     return PainterModel(config, net)
+
+
+def save_small_painter(path: Path, *styles: str) -> None:
+    """A file of a painter of these styles that knows nothing yet, smaller still."""
+    config = PainterConfig(styles, 0.5, channels=(8, 12), blocks=(1, 1), embedding=8)
+    save_painter(path, config, PainterNet(config).state_dict(), {})
 
 
 class Tint:

@@ -48,9 +48,14 @@ export class Address {
     return this.#query.get(name);
   }
 
-  /** Writes one entry, soon: browsers refuse an address that changes at a slider's pace. @param {string} name @param {string} value */
+  /** @param {string} name @param {string} value */
   set(name, value) {
     this.#query.set(name, value);
+    this.#writeSoon();
+  }
+
+  /** Browsers refuse an address that changes at a slider's pace. */
+  #writeSoon() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#write(), 400);
   }
@@ -61,9 +66,11 @@ export class Address {
     return Object.fromEntries(entries.map(([name, text]) => [name, parsed(text)]));
   }
 
-  /** @param {string} name @param {unknown} value */
+  /** @param {string} name @param {unknown} value undefined takes it out */
   setParameter(name, value) {
-    this.set(name, typeof value === "string" ? value : JSON.stringify(value));
+    if (value !== undefined) return this.set(name, typeof value === "string" ? value : JSON.stringify(value));
+    this.#query.delete(name);
+    this.#writeSoon();
   }
 
   #write() {

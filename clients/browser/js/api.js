@@ -1,4 +1,4 @@
-/** The JSON API: schema, state and parameters of a stream, and its events. */
+/** The JSON API: models, schema, state and parameters of a stream, and events. */
 
 import { absolute } from "./address.js";
 import { Problem, ask } from "./problem.js";
@@ -6,6 +6,7 @@ import { Problem, ask } from "./problem.js";
 /**
  * @typedef {object} StreamState one stream as GET /api/v1/streams/{stream} shows it
  * @property {Record<string, unknown>} params
+ * @property {string} model
  * @property {string} state
  * @property {string | null} publisher
  * @property {number} viewers
@@ -19,6 +20,21 @@ import { Problem, ask } from "./problem.js";
  * @property {Record<string, number>} stages_ms
  * @property {Record<string, number>} frames_dropped
  * @property {{codec: string} | null} audio null while there is nothing to hear
+ */
+
+/**
+ * @typedef {object} ModelListing one model as GET /api/v1/models lists it
+ * @property {string} name
+ * @property {string} title
+ * @property {string} needs
+ * @property {number} size_bytes 0 when it is not known
+ * @property {boolean} present
+ */
+
+/**
+ * @typedef {object} ModelState as GET /api/v1/model shows it
+ * @property {string} name
+ * @property {{model: string, state: "loading" | "moving" | "finished" | "failed", doing: string, reason: string} | null} swap
  */
 
 /**
@@ -69,6 +85,26 @@ export class Api {
     return body.params ?? body;
   }
 
+  /** The model that serves, and those that may be asked for. @returns {Promise<{model: string, models: ModelListing[]}>} */
+  async models() {
+    return (await ask(absolute("/api/v1/models"), { headers: this.#headers() })).json();
+  }
+
+  /** Begins to change the model; `followSwap` tells how it goes. @param {string} model */
+  async swapModel(model) {
+    const headers = this.#headers({ "Content-Type": "application/json" });
+    await ask(absolute("/api/v1/model"), { method: "PUT", headers, body: JSON.stringify({ model }) });
+  }
+
+  /** Follows a change of the model until `onState` says that it has ended. @param {(about: ModelState) => boolean} onState */
+  async followSwap(onState) {
+    const over = new AbortController();
+    const heard = (/** @type {string} */ kind, /** @type {any} */ about) => kind === "swap" && onState(about) && over.abort();
+    await this.#listen(absolute("/api/v1/model/events"), heard, over.signal).catch((error) => {
+      if (!over.signal.aborted) throw error;
+    });
+  }
+
   /** Whether the server records at all. @returns {Promise<boolean>} */
   async recordingEnabled() {
     return (await (await ask(absolute("/api/v1/recordings"), { headers: this.#headers() })).json()).enabled === true;
@@ -90,11 +126,19 @@ export class Api {
   }
 
   /**
-   * Follows the stream's server-sent events until they end. Read with `fetch`, as EventSource cannot carry a token.
+   * Follows the stream's server-sent events until they end.
    * @param {string} stream @param {(state: StreamState) => void} onState @param {AbortSignal} signal
    */
   async follow(stream, onState, signal) {
-    const response = await ask(`${streamUrl(stream)}/events`, { headers: this.#headers({ Accept: "text/event-stream" }), signal });
+    await this.#listen(`${streamUrl(stream)}/events`, (kind, state) => kind === "stats" && onState(state), signal);
+  }
+
+  /**
+   * Reads server-sent events with `fetch`, as EventSource cannot carry a token.
+   * @param {string} url @param {(kind: string, data: any) => void} heard @param {AbortSignal} signal
+   */
+  async #listen(url, heard, signal) {
+    const response = await ask(url, { headers: this.#headers({ Accept: "text/event-stream" }), signal });
     if (!response.body) throw new Problem(0, "the server sent no events");
     let pending = "";
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -103,7 +147,8 @@ export class Api {
       if (done) return;
       const messages = (pending + value).split(/\r?\n\r?\n/);
       pending = messages.pop() ?? "";
-      for (const message of messages) deliver(message, onState);
+      for (const message of messages) if (!signal.aborted) deliver(message, heard);
+      if (signal.aborted) return;
     }
   }
 
@@ -118,14 +163,10 @@ function streamUrl(stream) {
   return absolute(`/api/v1/streams/${encodeURIComponent(stream)}`);
 }
 
-/** @param {string} message one event of a text/event-stream @param {(state: StreamState) => void} onState */
-function deliver(message, onState) {
-  const data = message
-    .split(/\r?\n/)
-    .filter((line) => line.startsWith("data:"))
-    .map((line) => line.slice(5).trimStart())
-    .join("\n");
-  if (!data) return;
-  const body = JSON.parse(data);
-  if (body && typeof body === "object" && "params" in body) onState(body);
+/** @param {string} message one event of a text/event-stream @param {(kind: string, data: any) => void} heard */
+function deliver(message, heard) {
+  const lines = message.split(/\r?\n/);
+  const valuesOf = (/** @type {string} */ field) => lines.filter((line) => line.startsWith(field)).map((line) => line.slice(field.length).trimStart());
+  const data = valuesOf("data:").join("\n");
+  if (data) heard(valuesOf("event:").at(-1) ?? "message", JSON.parse(data));
 }

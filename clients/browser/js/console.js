@@ -6,6 +6,7 @@ import { Broadcast } from "./broadcast.js";
 import { Controls } from "./controls.js";
 import { find } from "./element.js";
 import { Measuring } from "./measuring.js";
+import { ModelPicker } from "./model-picker.js";
 import { Notice } from "./notice.js";
 import { Painting } from "./painting.js";
 import { Palette } from "./palette.js";
@@ -39,6 +40,7 @@ class Console {
   #measuring = new Measuring(this.#stage.video, () => this.#toggleMeasuring());
   #sound = new Sound(this.#stage.video, () => this.#broadcast && this.#start());
   #serverRecorder = new ServerRecorder(this.#api, () => this.#address.stream, (said) => this.#tell(said));
+  #models = new ModelPicker(this.#api, (said) => this.#tell(said), () => this.#modelChanged());
   #painting = new Painting();
   #palette = new Palette(this.#painting);
   #picker;
@@ -56,6 +58,7 @@ class Console {
   /** @type {(() => void) | null} */
   #rest = null;
   #starts = 0;
+  #adopting = false;
   /** @type {Phase} */
   #phase = "idle";
 
@@ -118,8 +121,10 @@ class Console {
       onDown: (error, retryMs) => this.#down(error, retryMs),
       onFallback: () => this.#fallBack(),
       onRefused: () => this.#askForToken(() => this.#start()),
-      onState: ({ params, audio }) => {
+      onState: ({ params, audio, model }) => {
         this.#sound.sounding = Boolean(audio);
+        this.#models.heard(model);
+        if (this.#adopting && model === this.#models.current) this.#adopt(params);
         if (!this.#patcher.busy) this.#accepted(params);
       },
     });
@@ -213,14 +218,30 @@ class Console {
     this.#stage.styleName = typeof style === "string" ? style : Object.keys(style ?? {}).join(" + ");
   }
 
+  /** Its parameters are others, and what was chosen for the one before may mean nothing to it. */
+  #modelChanged() {
+    this.#adopting = this.#broadcast !== null;
+    this.#loadSchema();
+  }
+
+  /** @param {Record<string, unknown>} params what the new model has made of those before */
+  #adopt(params) {
+    this.#adopting = false;
+    const chosen = Object.keys(this.#controls.chosen);
+    this.#controls.adopt(params);
+    for (const name of chosen) this.#address.setParameter(name, params[name]);
+  }
+
   async #loadSchema() {
     const backoff = new Backoff();
     for (;;) {
       try {
         const { watermark, ...look } = await this.#api.schema();
         this.#serverRecorder.offer();
+        this.#models.offer();
         this.#measuring.offered = watermark !== undefined; // a switch of its own, and no part of the look
         this.#controls.build(look);
+        if (this.#broadcast?.state) this.#controls.show(this.#broadcast.state.params);
         this.#nameStyle(this.#controls.chosen.style ?? look.style?.default ?? "Result");
         if (this.#phase === "idle") this.#notice.hide();
         return;

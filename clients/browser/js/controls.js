@@ -51,6 +51,16 @@ export class Controls {
     this.#signalElement.replaceChildren(...placed(true));
   }
 
+  /** Another model serves: what was chosen is from now on what it made of that. @param {Record<string, unknown>} params */
+  adopt(params) {
+    this.#touched.clear();
+    for (const name of Object.keys(this.#chosen)) {
+      if (name in params) this.#chosen[name] = params[name];
+      else delete this.#chosen[name];
+    }
+    this.show(params);
+  }
+
   /** Shows what the server has, save for what a hand is on right now. @param {Record<string, unknown>} params */
   show(params) {
     const now = performance.now();
