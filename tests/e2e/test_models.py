@@ -21,7 +21,13 @@ def test_a_model_is_chosen_in_the_console_and_the_picture_and_the_controls_follo
     save_small_painter(wave, "ink", "wash", "fog")
     broken.write_bytes(embedded_path("painter").read_bytes()[:-100])
     swappable = ["painter", f"wave={wave}", f"broken={broken}"]
-    with served(CMSTREAM_MODELS__SWAPPABLE=json.dumps(swappable), CMSTREAM_STREAMS__ADAPT="false") as address:
+    environment = {
+        "CMSTREAM_MODELS__SWAPPABLE": json.dumps(swappable),
+        "CMSTREAM_STREAMS__ADAPT": "false",
+        "CMSTREAM_ENGINE__SIZE_PX": "192",
+        "CMSTREAM_ENGINE__RUNTIME": "torch",  # a start without compiling: which form runs is not what is asked
+    }
+    with served(**environment) as address:
         seen = drive("models.mjs", address, str(tmp_path / "loading.png"), str(tmp_path / "changed.png"), timeout_s=110)
     sys.stdout.write(f"\nframes while the model was loaded: {seen['framesMeanwhile']}; pictures in {tmp_path}\n")
     assert seen["errors"] == []
