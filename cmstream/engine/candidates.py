@@ -19,6 +19,7 @@ from cmstream.engine.base import Pace
 from cmstream.engine.latent_runner import LatentRunner
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.openvino_runner import OpenVinoRunner, converted, is_installed
+from cmstream.engine.pace import unhurried
 from cmstream.engine.runner import ModelRunner, PatchRunner, Runner, precision_of
 from cmstream.models.base import Model
 from cmstream.models.latent.model import LatentModel
@@ -74,10 +75,6 @@ def bound(runner: Runner, look: Look, size_px: tuple[int, int]) -> Callable[[Rgb
     """`runner` with a look and its noise at `size_px` (width, height): what a stream asks of it frame after frame."""
     noise = NoiseBank(torch.device("cpu")).mixed(look.seeds, size_px[1], size_px[0])
     return lambda src: runner.style(src, noise, look)
-
-
-def unhurried() -> None:
-    """The `Pace` where nothing else is served meanwhile."""
 
 
 def fastest(model: Model, runners: Sequence[Runner], size_px: tuple[int, int], clock: Clock, pace: Pace = unhurried) -> Runner:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from cmstream.core.clock import NS_PER_MS, Clock
 from cmstream.core.errors import ConfigurationError
 from cmstream.engine.base import Pace
-from cmstream.engine.candidates import blank, bound, candidates, fastest, unhurried, use_threads
+from cmstream.engine.candidates import blank, bound, candidates, fastest, use_threads
+from cmstream.engine.pace import unhurried
 from cmstream.engine.runner import Runner
 from cmstream.models.base import Model
 from cmstream.models.latent.model import LatentModel

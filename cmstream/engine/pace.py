@@ -15,6 +15,10 @@ LONGEST_REST_S = 1.0
 """After a step of seconds, such as a frame of a latent model on a CPU, a longer rest would help nobody."""
 
 
+def unhurried() -> None:
+    """The `Pace` where nothing else is served meanwhile."""
+
+
 class RestfulPace:
     """A `Pace` for one engine."""
 

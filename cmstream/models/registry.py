@@ -10,7 +10,7 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from cmstream.core.errors import NotFound
+from cmstream.core.errors import ConfigurationError, NotFound
 from cmstream.core.model_info import Listing
 from cmstream.models.base import Model
 from cmstream.models.latent.catalogue import CATALOGUE, Entry
@@ -36,9 +36,17 @@ _MODELS = {
 }
 
 
+def names() -> tuple[str, ...]:
+    """Of every model that can be loaded by name."""
+    return (*_MODELS, *CATALOGUE)
+
+
 def listings(settings: ModelSettings | None = None) -> tuple[Listing, ...]:
     """Every model that can be loaded by name."""
-    hub = hub_of(settings or ModelSettings())
+    try:
+        hub = hub_of(settings or ModelSettings())
+    except ConfigurationError:
+        hub = None  # no folder to keep models in: whoever asks for one is told
     away = (_entry_listing(name, entry, hub) for name, entry in CATALOGUE.items())
     return (*(_listing(name, about) for name, about in _MODELS.items()), *away)
 
@@ -74,8 +82,9 @@ def _is_latent(told: str, path: Path) -> bool:
     return bool(told) and (path.is_dir() or is_single_file(path))
 
 
-def _entry_listing(name: str, entry: Entry, hub: Hub) -> Listing:
-    return Listing(name, entry.title, entry.licence, round(entry.size_gb * 1e9), entry.needs, is_present(entry, hub))
+def _entry_listing(name: str, entry: Entry, hub: Hub | None) -> Listing:
+    present = hub is not None and is_present(entry, hub)
+    return Listing(name, entry.title, entry.licence, round(entry.size_gb * 1e9), entry.needs, present)
 
 
 def _quiet(what: str) -> None:
@@ -83,7 +92,7 @@ def _quiet(what: str) -> None:
 
 
 def _unknown(name: str) -> str:
-    nearest = max((*_MODELS, *CATALOGUE), key=lambda known: difflib.SequenceMatcher(None, name, known).ratio())
+    nearest = max(names(), key=lambda known: difflib.SequenceMatcher(None, name, known).ratio())
     return (
         f"no model is called {name[:60]!r}; the nearest is {nearest!r}. A .safetensors file of this project, a folder of "
         "diffusers' and hf:owner/name work too"

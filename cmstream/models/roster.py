@@ -15,7 +15,7 @@ from cmstream.core.model_info import Listing
 from cmstream.models.latent.catalogue import CARD
 from cmstream.models.latent.opening import hub_of, wanted
 from cmstream.models.latent.reference import PREFIX, parse_reference
-from cmstream.models.registry import listings
+from cmstream.models.registry import listings, names
 from cmstream.settings import LISTED, ModelSettings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -31,7 +31,7 @@ class Roster:
 
     def __init__(self, settings: ModelSettings, started: str) -> None:
         self._settings = settings
-        listed = [listing.name for listing in listings(settings)]
+        listed = names()
         self._places = _places(settings.swappable, listed)
         self.first = next((name for name, place in self._places.items() if place == started), "") or _name_of(started, listed)
         if self._places:
@@ -60,14 +60,13 @@ class Roster:
     def _listing(self, name: str, place: str) -> Listing:
         """Of what an operator named; its licence is the operator's to know."""
         if place.startswith(PREFIX):
-            present = hub_of(self._settings).folder(parse_reference(place)) is not None
-            return Listing(name, place, CARD, 0, CARD, present)
+            return Listing(name, place, CARD, 0, CARD, _is_downloaded(place, self._settings))
         path = Path(place).expanduser()
         size_bytes = path.stat().st_size if path.is_file() else 0
         return Listing(name, name, "see where it comes from", size_bytes, "see where it comes from", path.exists())
 
 
-def _places(swappable: tuple[str, ...], listed: list[str]) -> dict[str, str]:
+def _places(swappable: tuple[str, ...], listed: tuple[str, ...]) -> dict[str, str]:
     places: dict[str, str] = {}
     for one in swappable:
         name, equals, place = one.partition("=")
@@ -85,11 +84,18 @@ def _places(swappable: tuple[str, ...], listed: list[str]) -> dict[str, str]:
     return places
 
 
-def _name_of(started: str, listed: list[str]) -> str:
+def _name_of(started: str, listed: tuple[str, ...]) -> str:
     if started in listed:
         return started
     name = wanted(started).name
     return f"{OWN}{name}" if name in listed else name
+
+
+def _is_downloaded(place: str, settings: ModelSettings) -> bool:
+    try:
+        return hub_of(settings).folder(parse_reference(place)) is not None
+    except ConfigurationError:
+        return False
 
 
 def _makes_sense(place: str) -> bool:

@@ -103,16 +103,23 @@ class Scheduler:
         self._moving = True
         try:
             await self._idle.wait()
-            before, self._engine = self._engine, engine
-            if not moves():
-                self._engine = before
-                return False
-            self.load = EngineLoad(self._clock)
-            self.health.renew()
-            return True
+            return self._replace(engine, moves)
         finally:
             self._moving = False
             self._dispatch()
+
+    def _replace(self, engine: Engine, moves: Callable[[], bool]) -> bool:
+        before, self._engine = self._engine, engine
+        moved = False
+        try:
+            moved = moves()
+        finally:
+            if not moved:
+                self._engine = before
+        if moved:
+            self.load = EngineLoad(self._clock)
+            self.health.renew()
+        return moved
 
     def _dispatch(self) -> None:
         while self._in_flight < self._engine.depth:

@@ -30,7 +30,7 @@ def test_a_wish_for_one_form_on_so_many_threads_is_that() -> None:
 
 def test_threads_are_measured_where_nobody_asked_for_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_choice, "use_threads", lambda threads: threads or 4)
-    monkeypatch.setattr(engine_choice, "_times_ms", lambda model, by_threads, size_px, clock: {4: 9.0, 3: 7.0, 2: 7.1})
+    monkeypatch.setattr(engine_choice, "_times_ms", lambda *asked: {4: 9.0, 3: 7.0, 2: 7.1})
     _, choice = measured(small_painter(), Wish("float32", "torch"), (32, 32), MonotonicClock())
     assert choice.threads == 2
 

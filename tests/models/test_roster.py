@@ -75,6 +75,12 @@ def test_an_entry_that_makes_no_sense_stops_the_start(bad: str) -> None:
         roster("painter", bad)
 
 
+def test_without_a_folder_to_keep_models_in_there_is_a_list_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cmstream.models.latent.opening.cache_folder", lambda setting: None)
+    found = roster("listed", "x=hf:owner/name")
+    assert [listing.name for listing in found.listings() if listing.present] == ["painter"]
+
+
 def test_an_empty_list_changes_the_model_for_nobody() -> None:
     found = roster()
     assert found.listings() == ()

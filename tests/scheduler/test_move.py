@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from cmstream.core.clock import FakeClock
 from cmstream.core.metrics import Metrics
@@ -80,6 +81,20 @@ async def test_who_does_not_move_after_all_goes_on_as_before() -> None:
     assert scheduler.engine is old
     await old.answer()
     assert streams.of(0) == [(0, "styled"), (1, "styled")]
+
+
+async def test_where_binding_fails_the_engine_before_goes_on() -> None:
+    old, scheduler = on_hand_engine()
+    new, streams = HandEngine(), Streams(scheduler, 1)
+
+    def moves() -> bool:
+        raise RuntimeError("a mistake of ours")
+
+    with pytest.raises(RuntimeError):
+        await scheduler.move_to(new, moves)
+    streams.push(0)
+    await old.answer()
+    assert (scheduler.engine, streams.of(0)) == (old, [(0, "styled")])
 
 
 async def test_a_move_that_is_called_off_goes_on_as_before() -> None:

@@ -22,8 +22,9 @@ from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import default_params, noise_motion_parameter
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput, EngineOutput, Pace, prepared
-from cmstream.engine.candidates import DTYPES, unhurried
+from cmstream.engine.candidates import DTYPES
 from cmstream.engine.cpu import BUCKETS
+from cmstream.engine.pace import unhurried
 from cmstream.engine.pipeline.device import Device
 from cmstream.engine.pipeline.evaluation import Compiler, Evaluation
 from cmstream.engine.pipeline.flight import Finished, InFlight
