@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 
 from cmstream.models.registry import embedded_path
 from tests.e2e.chromium import drive, need_browser, served
 from tests.engine.painters import save_small_painter
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
+
+SLOW_READER = """
+import sys
+from cmstream.__main__ import main
+from cmstream.engine.fake import FakeEngine
+from cmstream.engine.fake_builder import FakeBuilder
+from cmstream.server import Server
+
+def build(self):
+    self._builder = FakeBuilder({"plain": FakeEngine(), "slow": FakeEngine()})
+    self._builder.held = self._builder.deaf = True
+    return FakeEngine()
+
+Server._build_engine = build
+sys.argv = ["cmstream", "serve", "--http-port", "0", "--grpc-port", "0"]
+main()
+"""
 
 
 def test_a_model_is_chosen_in_the_console_and_the_picture_and_the_controls_follow(tmp_path: Path) -> None:
@@ -42,3 +63,26 @@ def test_a_model_is_chosen_in_the_console_and_the_picture_and_the_controls_follo
     assert "damaged" in seen["refusal"]
     assert seen["shown"] == "wave"
     assert "style=watercolour" not in seen["address"]
+
+
+async def test_a_server_that_is_stopped_while_a_model_is_read_that_nothing_interrupts_ends_well() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        SLOW_READER,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "CMSTREAM_DRAIN_TIMEOUT_S": "0.2"},
+    )
+    try:
+        assert process.stdout is not None
+        line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+        words = dict(word.split("=") for word in line.split() if "=" in word)
+        async with ClientSession(words["http"]) as http, http.put("/api/v1/model", json={"model": "slow"}) as answer:
+            assert answer.status == 202
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
