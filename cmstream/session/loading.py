@@ -52,7 +52,9 @@ class Loading:
         return engine
 
     async def give_up(self) -> None:
-        """End it, and close what was built and nobody took. Waits `GRACE_S` at most. Twice is fine."""
+        """End it, and close what was built and nobody took. Waits `GRACE_S` at most, and not again the second time."""
+        if self._pace.is_called_off:
+            return
         self._pace.call_off()
         try:
             async with asyncio.timeout(GRACE_S):

@@ -296,13 +296,14 @@ async def test_while_the_model_loads_or_the_server_drains_nobody_changes_it(buil
 async def test_a_server_that_stops_gives_a_swap_up_in_time(
     builder: FakeBuilder, deaf: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cmstream.session.loading.GRACE_S", 0.05)
+    monkeypatch.setattr("cmstream.session.loading.GRACE_S", 0.3)
     async with swaps_on(builder) as (_, swaps):
         builder.held, builder.deaf = True, deaf
         swaps.begin("grey")
         await once(swaps, lambda swap: swap.doing == "thinking of grey")
         async with asyncio.timeout(2):
             await swaps.close()
+        async with asyncio.timeout(0.2):
             await swaps.close()
         assert swaps.outlives is deaf, "a thread that cannot be interrupted is left as it is"
         assert swaps.last is not None
