@@ -12,6 +12,7 @@ from cmstream.core.errors import ConfigurationError
 from cmstream.core.geometry import working_size
 from cmstream.core.model_info import Listing
 from cmstream.engine.base import Engine, Pace, Tell
+from cmstream.engine.choice import Choice
 from cmstream.engine.choice_folder import ChoiceFolder
 from cmstream.engine.cpu import CpuEngine
 from cmstream.engine.pipeline.cuda_device import CudaDevice
@@ -49,11 +50,13 @@ def build_engine(
     models: ModelSettings | None = None,
     tell: Tell | None = None,
     pace: Pace | None = None,
+    like: Choice | None = None,
 ) -> Engine:
     """Load the model and warm the engine up; blocks for seconds, or for as long as a download takes: off the event loop.
 
     `sizes_px` are the working sizes to be ready for, `settings.size_px` alone where none are given; `tell` hears what is
-    under way, in words. With a `pace`, another engine serves meanwhile: it is kept to, and what is measured is not remembered.
+    under way, in words. With a `pace`, another engine serves meanwhile: it is kept to, and on a CPU a painter runs `like`
+    the one before, if that is given.
 
     Raises NotFound, WeightsRejected, Unavailable, ResourceExhausted or ConfigurationError.
     """
@@ -62,7 +65,7 @@ def build_engine(
     if tell is not None:
         tell("warming up")
     try:
-        return _engine(model, settings, clock, device, sizes_px or (settings.size_px,), pace)
+        return _engine(model, settings, clock, device, sizes_px or (settings.size_px,), pace, like)
     except BaseException:
         if isinstance(model, LatentModel):
             model.close()
@@ -78,6 +81,7 @@ class SettingsBuilder:
         self._clock = clock
         self._sizes_px = tuple(sizes_px)
         self._roster = Roster(models, settings.model)
+        self._like: Choice | None = None  # what the last painter ran in
 
     def __repr__(self) -> str:
         return f"<SettingsBuilder for {self._settings.device}, {self._roster!r}>"
@@ -99,11 +103,20 @@ class SettingsBuilder:
         """See `EngineBuilder`."""
         place = self._settings.model if name == self.first else self._roster.place(name)
         settings = self._settings.model_copy(update={"model": place})
-        return build_engine(settings, self._clock, self._sizes_px, models=self._models, tell=tell, pace=pace)
+        engine = build_engine(settings, self._clock, self._sizes_px, models=self._models, tell=tell, pace=pace, like=self._like)
+        if isinstance(engine, CpuEngine):
+            self._like = engine.choice or self._like
+        return engine
 
 
 def _engine(
-    model: Model, settings: EngineSettings, clock: Clock, device: str, sizes_px: Sequence[int], pace: Pace | None
+    model: Model,
+    settings: EngineSettings,
+    clock: Clock,
+    device: str,
+    sizes_px: Sequence[int],
+    pace: Pace | None,
+    like: Choice | None,
 ) -> Engine:
     warm_up_px = tuple(dict.fromkeys(working_size(*source, size_px) for size_px in sizes_px for source in COMMON_SOURCES_PX))
     if device == "cpu":
@@ -118,6 +131,7 @@ def _engine(
             choices=ChoiceFolder(folder) if (folder := cache_folder(settings.remember)) else None,
             clock=clock,
             pace=pace,
+            like=like,
         )
     return PipelineEngine(
         model,

@@ -35,6 +35,7 @@ from cmstream.engine.runner import Runner
 from cmstream.engine.step import padded_size
 from cmstream.models.base import Model
 from cmstream.models.latent.model import LatentModel
+from cmstream.models.painter import PainterModel
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ class CpuEngine:
     """Runs a model on the CPU. `batch` is its largest bucket; `threads` 0 and "auto" measure, or take what `choices` remembers.
 
     Building one loads nothing but warms up, which takes seconds; call it off the event loop. With a `pace`, another engine
-    serves meanwhile: what is measured beside it is not remembered. Raises ConfigurationError.
+    serves meanwhile: a painter then runs `like` the one before, if that is given, for what is measured beside streams is little
+    worth and not remembered. `choice` is what a painter runs in. Raises ConfigurationError.
     """
 
     depth = 1
@@ -68,11 +70,14 @@ class CpuEngine:
         choices: ChoiceFolder | None = None,
         clock: Clock | None = None,
         pace: Pace | None = None,
+        like: Choice | None = None,
     ) -> None:
         self.buckets = tuple(bucket for bucket in BUCKETS if bucket <= max(1, batch))
         self._model = model
         self._clock = clock or MonotonicClock()
         self._pace = pace
+        self._like = like if isinstance(model, PainterModel) else None
+        self.choice: Choice | None = None
         self._noise = NoiseBank(torch.device("cpu"))
         self._moving = MovingNoise()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine-cpu")
@@ -162,19 +167,24 @@ class CpuEngine:
         width_px, height_px = size_px
         first_px = padded_size(height_px, width_px, self._model.spec.multiple_px)[::-1]
         under = circumstances(self._model, wish, first_px) if choices else None
-        if choices is None or under is None:
-            return self._told(*measured(self._model, wish, first_px, self._clock, self._rest), "measured")
-        remembered = choices.recall(under)
-        if remembered is not None:
-            try:
-                return self._told(built(self._model, remembered), remembered, f"remembered in {choices.path(under)}")
-            except ConfigurationError as error:
-                log.warning("%s was remembered and does not run any more, measuring anew: %s", remembered, error)
+        kept = choices.recall(under) if choices is not None and under is not None else None
+        where = f"remembered in {choices.path(under)}" if choices is not None and under is not None else ""
+        for known, how in ((kept, where), (self._like, "like the painter before")):
+            runner = None if known is None else self._built(known)
+            if known is not None and runner is not None:
+                return self._told(runner, known, how)
         runner, choice = measured(self._model, wish, first_px, self._clock, self._rest)
-        if self._pace is not None:
-            return self._told(runner, choice, "measured beside what is served, and not remembered")
+        if choices is None or under is None or self._pace is not None:
+            return self._told(runner, choice, "measured, and not remembered")
         choices.remember(under, choice)
         return self._told(runner, choice, f"measured, and remembered in {choices.folder}")
+
+    def _built(self, choice: Choice) -> Runner | None:
+        try:
+            return built(self._model, choice)
+        except ConfigurationError as error:
+            log.warning("%s was known and does not run any more, measuring anew: %s", choice, error)
+            return None
 
     def _rest(self) -> None:
         if self._pace is not None:
@@ -182,6 +192,8 @@ class CpuEngine:
 
     def _told(self, runner: Runner, choice: Choice, how: str) -> Runner:
         log.info("%s runs in %s: %s", self._model.spec.name, choice, how)
+        if isinstance(self._model, PainterModel):
+            self.choice = choice
         return runner
 
 

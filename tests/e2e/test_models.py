@@ -48,7 +48,7 @@ def test_a_model_is_chosen_in_the_console_and_the_picture_and_the_controls_follo
         "CMSTREAM_ENGINE__SIZE_PX": "192",
         "CMSTREAM_ENGINE__RUNTIME": "torch",  # a start without compiling: which form runs is not what is asked
     }
-    with served(**environment) as address:
+    with served(0, **environment) as address:
         seen = drive("models.mjs", address, str(tmp_path / "loading.png"), str(tmp_path / "changed.png"), timeout_s=110)
     sys.stdout.write(f"\nframes while the model was loaded: {seen['framesMeanwhile']}; pictures in {tmp_path}\n")
     assert seen["errors"] == []

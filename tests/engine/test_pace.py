@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cmstream.core.clock import FakeClock, MonotonicClock
 from cmstream.core.errors import Unavailable
+from cmstream.engine import choice as engine_choice
 from cmstream.engine.base import Pace
+from cmstream.engine.choice import Choice, Wish
 from cmstream.engine.choice_folder import ChoiceFolder
 from cmstream.engine.cpu import CpuEngine
-from cmstream.engine.pace import LONGEST_REST_S, RestfulPace
+from cmstream.engine.pace import LONGEST_REST_S, RestfulPace, unhurried
 from cmstream.engine.pipeline.eager_device import EagerDevice
 from cmstream.engine.pipeline.engine import PipelineEngine
+from cmstream.engine.runner import Runner
+from cmstream.models.base import Model
 from tests.engine.painters import small_painter
 
 
@@ -69,7 +74,28 @@ def test_what_is_measured_beside_streams_is_not_remembered(tmp_path: Path) -> No
         choices = ChoiceFolder(tmp_path)
         CpuEngine(small_painter(), runtime="torch", warm_up_px=((64, 64),), threads=1, choices=choices, pace=pace).close()
 
-    build(lambda: None)
+    build(unhurried)
     assert list(tmp_path.iterdir()) == []
     build(None)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_painter_runs_like_the_one_before_and_is_measured_where_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    measuring: list[Wish] = []
+
+    def measured(model: Model, wish: Wish, *given: Any) -> tuple[Runner, Choice]:
+        measuring.append(wish)
+        return engine_choice.measured(model, wish, *given)
+
+    monkeypatch.setattr("cmstream.engine.cpu.measured", measured)
+
+    def choice_like(like: Choice) -> Choice | None:
+        engine = CpuEngine(small_painter(), runtime="torch", warm_up_px=((64, 64),), pace=unhurried, like=like)
+        engine.close()
+        return engine.choice
+
+    before = Choice("torch", "float32", 1)
+    assert choice_like(before) == before
+    assert measuring == []
+    assert choice_like(Choice("auto", "float32", 1)) is not None
+    assert len(measuring) == 1
