@@ -19,6 +19,7 @@ from cmstream.models.registry import listings, names
 from cmstream.settings import LISTED, ModelSettings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+UNKNOWN = "see where it comes from"
 OWN = "own-"
 """Put before the name of what a server started with where the registry has a model of that name."""
 
@@ -61,9 +62,8 @@ class Roster:
         """Of what an operator named; its licence is the operator's to know."""
         if place.startswith(PREFIX):
             return Listing(name, place, CARD, 0, CARD, _is_downloaded(place, self._settings))
-        path = Path(place).expanduser()
-        size_bytes = path.stat().st_size if path.is_file() else 0
-        return Listing(name, name, "see where it comes from", size_bytes, "see where it comes from", path.exists())
+        size_bytes, present = _on_disk(Path(place).expanduser())
+        return Listing(name, name, UNKNOWN, size_bytes, UNKNOWN, present)
 
 
 def _places(swappable: tuple[str, ...], listed: tuple[str, ...]) -> dict[str, str]:
@@ -89,6 +89,14 @@ def _name_of(started: str, listed: tuple[str, ...]) -> str:
         return started
     name = wanted(started).name
     return f"{OWN}{name}" if name in listed else name
+
+
+def _on_disk(path: Path) -> tuple[int, bool]:
+    """(size of a file, whether it is there); what cannot be looked at is not there, and loading it says why."""
+    try:
+        return path.stat().st_size if path.is_file() else 0, path.exists()
+    except OSError:
+        return 0, False
 
 
 def _is_downloaded(place: str, settings: ModelSettings) -> bool:

@@ -81,6 +81,14 @@ def test_without_a_folder_to_keep_models_in_there_is_a_list_all_the_same(monkeyp
     assert [listing.name for listing in found.listings() if listing.present] == ["painter"]
 
 
+def test_a_file_that_cannot_even_be_looked_at_is_listed_as_absent() -> None:
+    too_long = "x" * 300 + ".safetensors"
+    found = {
+        listing.name: listing for listing in roster("painter", f"strange={too_long}", "missing=nowhere.safetensors").listings()
+    }
+    assert (found["strange"].present, found["missing"].present, found["painter"].present) == (False, False, True)
+
+
 def test_an_empty_list_changes_the_model_for_nobody() -> None:
     found = roster()
     assert found.listings() == ()
