@@ -18,6 +18,7 @@
 | Opus is answered without a word on stereo and error correction, so nobody sends them | both are asked for (RFC 7587, 7) |
 | ICE gathers on every interface, and on none of a machine that has only loopback | on `ice_hosts`, or at least on loopback |
 | it takes random ports, and tells no address of a NAT | `ice_gathering` |
+| a certificate of X.509 version 2 cannot be parsed: no OBS 30 on Linux connects | `peer_identity`: it is hashed as it is |
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ from cmstream.transport.rtc.gathering import Gathering
 from cmstream.transport.rtc.jitter_buffer import MarkerJitterBuffer
 from cmstream.transport.rtc.nacks import Nacks
 from cmstream.transport.rtc.outbound import PLAYOUT_DELAY_URI, Negotiated, Outbound
+from cmstream.transport.rtc.peer_identity import validate
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +92,7 @@ _component_candidates = aioice.ice.Connection.get_component_candidates
 _run_rtcp = RTCRtpReceiver._run_rtcp
 _NackGenerator = aiortc.rtcrtpreceiver.NackGenerator
 _decoder_worker = aiortc.rtcrtpreceiver.decoder_worker
+_validate_peer_identity = RTCDtlsTransport._validate_peer_identity
 
 
 def apply() -> None:
@@ -101,6 +104,8 @@ def apply() -> None:
     patched.decoder_worker = run_decoder
     patched.RTCRtpReceiver._RTCRtpReceiver__stop_decoder = _stop_decoder
     patched.RTCRtpReceiver._run_rtcp = _run_receiver
+    secured: Any = RTCDtlsTransport
+    secured._validate_peer_identity = validate
     gathered: Any = aioice.ice
     gathered.get_host_addresses = _host_addresses
     gathered.Connection.get_component_candidates = _gather
@@ -276,6 +281,8 @@ def _check() -> None:
         "RTCRtpSendParameters": {"codecs", "headerExtensions", "muxId"} <= set(RTCRtpSendParameters.__dataclass_fields__),
         "rtp.pack_header_extensions": _takes(pack_header_extensions, "extensions"),
         "RTCDtlsTransport._send_rtp": _takes(RTCDtlsTransport._send_rtp, "self", "data"),
+        "RTCDtlsTransport._validate_peer_identity": _takes(_validate_peer_identity, "self", "remoteParameters")
+        and {"_ssl", "_set_state"} <= set(_validate_peer_identity.__code__.co_names),
         "HEADER_EXTENSIONS": "video" in HEADER_EXTENSIONS,
         "RTCRtpReceiver.__stop_decoder": {"_RTCRtpReceiver__decoder_thread", "_RTCRtpReceiver__decoder_queue"} <= receiver_names
         and hasattr(RTCRtpReceiver, "_RTCRtpReceiver__stop_decoder"),
