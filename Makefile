@@ -120,7 +120,7 @@ wheel: $(STAMP) ## build dist/*.whl
 	rm -rf dist
 	$(VENV)/bin/python -m build --wheel --outdir dist .
 
-# What the OBS filter is built with: apt-get install cmake g++ libobs-dev libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libturbojpeg0-dev
+# What the OBS filter is built with: apt-get install cmake g++ libobs-dev libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc protobuf-compiler libturbojpeg0-dev
 obs: ## build the OBS filter into clients/obs/build
 	cmake -S clients/obs -B clients/obs/build
 	cmake --build clients/obs/build --parallel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "clients" / "obs"
 BUILD = SOURCES / "build"
 PACKAGES = (
-    "obs-studio obs-plugins xvfb cmake g++ libobs-dev libgrpc++-dev protobuf-compiler protobuf-compiler-grpc"
-    " libturbojpeg0-dev doctest-dev"
+    "obs-studio obs-plugins xvfb cmake g++ libobs-dev libgrpc++-dev libprotobuf-dev protobuf-compiler"
+    " protobuf-compiler-grpc libturbojpeg0-dev doctest-dev"
 )
 NEEDED = ("obs", "Xvfb", "cmake", "g++", "protoc", "grpc_cpp_plugin")
-HEADERS = ("obs/obs-module.h", "grpcpp/grpcpp.h", "turbojpeg.h", "doctest/doctest.h")
+HEADERS = ("obs/obs-module.h", "grpcpp/grpcpp.h", "google/protobuf/message.h", "turbojpeg.h", "doctest/doctest.h")
 BUILD_TIMEOUT_S = 600.0
 
 
@@ -35,8 +36,9 @@ def need_obs() -> None:
     need(missing())
 
 
+@cache
 def built() -> Path:
-    """The folder of the plugin and its harness, up to date; what the compiler said is in `build.log` there."""
+    """The folder of the plugin and its harness, built when first called; what the compiler said is in `build.log` there."""
     need_obs()
     BUILD.mkdir(exist_ok=True)
     with (BUILD / "build.log").open("w", encoding="utf-8") as log:

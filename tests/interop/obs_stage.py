@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import imageio_ffmpeg
 import numpy as np
@@ -27,6 +27,8 @@ SIZE_PX = 256
 FILTER = "cmstream_style"
 PATIENCE_S = 20.0
 
+Seen = TypeVar("Seen")
+
 
 def film(path: Path, seconds: int = 4) -> Path:
     """A camera that pans over a photograph and back, nearly lossless, for ever."""
@@ -41,6 +43,18 @@ def film(path: Path, seconds: int = 4) -> Path:
         shots.append(photograph[:HEIGHT_PX, x : x + WIDTH_PX].tobytes())
     subprocess.run(command, input=b"".join(shots), check=True, timeout=60)
     return path
+
+
+async def until(look: Callable[[], Awaitable[Seen]], wanted: Callable[[Seen], bool], within_s: float = PATIENCE_S) -> Seen:
+    """The first that is seen and is as wanted; what OBS refuses to show is not there yet."""
+    async with asyncio.timeout(within_s):
+        while True:
+            try:
+                if wanted(seen := await look()):
+                    return seen
+            except ObsError:
+                pass
+            await asyncio.sleep(0.05)
 
 
 class FilteredFilm:
@@ -83,14 +97,7 @@ class FilteredFilm:
 
     async def begun(self) -> None:
         """Wait for the film's first frame; before, there is nothing to take a picture of."""
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                try:
-                    if (await self.shown()).any():
-                        return
-                except ObsError:
-                    pass
-                await asyncio.sleep(0.1)
+        await self.becomes(lambda picture: bool(picture.any()))
 
     async def settled(self, look: Callable[[], Awaitable[Rgb]] | None = None) -> Rgb:
         """What is shown once it no longer changes."""
@@ -106,12 +113,7 @@ class FilteredFilm:
 
     async def becomes(self, wanted: Callable[[Rgb], bool], within_s: float = PATIENCE_S) -> Rgb:
         """The first picture shown that is as wanted."""
-        async with asyncio.timeout(within_s):
-            while True:
-                picture = await self.shown()
-                if wanted(picture):
-                    return picture
-                await asyncio.sleep(0.05)
+        return await until(self.shown, wanted, within_s)
 
 
 _names = itertools.count(1)
@@ -148,8 +150,8 @@ async def styled_by_server(grpc_address: str, source: Rgb, **params: Any) -> Rgb
 
 
 @asynccontextmanager
-async def styling(grpc_port: int = 0, size_px: int = SIZE_PX) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """`cmstream serve` with the embedded painter at one size, however busy the machine: the process, its gRPC address."""
+async def styling(grpc_port: int = 0, size_px: int = SIZE_PX) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
+    """`cmstream serve` with the embedded painter at one size, however busy the machine: process, HTTP and gRPC address."""
     unhurried = {"CMSTREAM_STREAMS__ADAPT": "false", "CMSTREAM_STREAMS__BUDGET_MS": "5000"}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "cmstream", "serve", "--http-port", "0", "--grpc-port", str(grpc_port)),
@@ -159,7 +161,8 @@ async def styling(grpc_port: int = 0, size_px: int = SIZE_PX) -> AsyncIterator[t
     assert process.stdout is not None
     try:
         words = (await asyncio.wait_for(process.stdout.readline(), 120)).decode().split()
-        yield process, dict(word.split("=", 1) for word in words[2:])["grpc"]
+        said = dict(word.split("=", 1) for word in words[2:])
+        yield process, said["http"], said["grpc"]
     finally:
         if process.returncode is None:
             process.kill()
