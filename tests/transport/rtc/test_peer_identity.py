@@ -52,7 +52,12 @@ async def met(changed: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) ->
         peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     ours = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     settled = asyncio.Event()
-    ours.on("connectionstatechange", lambda: ours.connectionState in ("connected", "failed", "closed") and settled.set())
+
+    def follow() -> None:
+        if ours.connectionState in ("connected", "failed", "closed"):
+            settled.set()
+
+    ours.on("connectionstatechange", follow)
     try:
         peer.createDataChannel("any")
         await peer.setLocalDescription(await peer.createOffer())
