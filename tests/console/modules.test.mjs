@@ -80,7 +80,8 @@ test("silence, a full server and a taken name each say what to do", async () => 
   assert.equal(full.retryAfterMs, 3000);
   assert.match(explain(full, "s").detail, /16 of 16 streams are open\./);
   assert.match(explain(new Problem(0, ""), "s").detail, /cmstream serve/);
-  assert.match(explain(new Problem(409, "it has a publisher"), "studio").detail, /another name/);
+  const idle = explain(new Problem(409, "nobody publishes 'studio' now; try again when somebody does"), "studio");
+  assert.deepEqual([idle.title.includes("studio"), idle.detail], [true, "Nobody publishes 'studio' now; try again when somebody does."]);
   assert.match(explain(new DOMException("", "NotFoundError"), "s").detail, /Canvas/);
 });
 

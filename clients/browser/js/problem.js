@@ -72,7 +72,7 @@ function explainStatus(problem, stream) {
     case 404:
       return { title: "That stream is gone", detail: said };
     case 409:
-      return { title: `“${stream}” is taken`, detail: `${said} Give this stream another name above, or end the other publisher.` };
+      return { title: `“${stream}” cannot be had now`, detail: said }; // it is taken, or nobody publishes it: the server says what to do
     case 429:
       return { title: "Too many tries", detail: said };
     case 503:
