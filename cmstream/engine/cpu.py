@@ -119,7 +119,7 @@ class CpuEngine:
     def _run(self, batch: tuple[EngineInput, ...]) -> list[EngineOutput]:
         try:
             return self._evaluate(batch)
-        except (RuntimeError, MemoryError, cv2.error) as error:
+        except (RuntimeError, MemoryError, cv2.error, np.linalg.LinAlgError) as error:
             raise EngineFailed(f"the CPU engine failed on a batch of {len(batch)}: {error}") from error
 
     def _evaluate(self, batch: tuple[EngineInput, ...]) -> list[EngineOutput]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from cmstream.core.errors import EngineFailed
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
 from cmstream.core.memory import keep_freed_memory
@@ -149,6 +150,22 @@ def test_nothing_is_kept_of_a_stream_that_was_forgotten_even_after_the_engine_cl
     engine.close()
     assert repr(engine._moving) == "<MovingNoise of 0 streams>"
     engine.forget(1)
+
+
+def test_a_motion_that_cannot_be_solved_loses_its_frame_and_the_stream_goes_on(
+    engine: CpuEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = camera(4, pan_px=3)
+    painted(engine, frames[:2], FOLLOWING)
+    with monkeypatch.context() as broken:
+        broken.setattr(np.linalg, "inv", _singular)
+        with pytest.raises(EngineFailed, match="Singular matrix"):
+            painted(engine, frames[2:3], FOLLOWING)
+    assert not same(painted(engine, frames[3:], FOLLOWING), painted(engine, frames[3:], RESTING, 2))
+
+
+def _singular(matrix: object) -> None:
+    raise np.linalg.LinAlgError("Singular matrix")
 
 
 MOTIONS = {
