@@ -65,8 +65,11 @@ class Normal:
         """Of `columns` [8,N]: six of motion, gain, offset. What lies far from the median `residual` [N] weighs little."""
         residual = residual - np.partition(residual, residual.size // 2)[residual.size // 2]
         weighted = columns * (_weights(residual * residual, SCALE_LEVELS) * counts)
-        damping = np.diag(np.array([DAMPING * residual.size] * 6 + [1e-3] * 2, np.float32))
-        return cls(np.linalg.inv(weighted @ columns.T + damping).astype(np.float32), weighted)
+        matrix = weighted @ columns.T
+        diagonal = matrix.reshape(-1)[:: len(matrix) + 1]
+        diagonal[:6] += DAMPING * residual.size
+        diagonal[6:] += 1e-3
+        return cls(np.linalg.inv(matrix), weighted)
 
     def solved(self, values: Values) -> Values:
         """[8]: the terms of the columns that fit `values` [N] best."""
@@ -146,7 +149,10 @@ def _basis(shape: tuple[int, int], points: Values) -> Values:
 
 def gradient(luma: Values) -> Values:
     """[2,h,w]: the slopes of `luma` along x and y, in levels a point."""
-    return np.stack([cv2.Scharr(luma, cv2.CV_32F, *axis, scale=1 / 32).astype(np.float32) for axis in ((1, 0), (0, 1))])
+    slopes = np.empty((2, *luma.shape), np.float32)
+    for slope, axis in zip(slopes, ((1, 0), (0, 1)), strict=True):
+        cv2.Scharr(luma, cv2.CV_32F, *axis, dst=slope, scale=1 / 32)
+    return slopes
 
 
 def _affine(basis: Values, local: Values) -> Values:

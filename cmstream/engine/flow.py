@@ -65,7 +65,7 @@ class Flow:
     @property
     def is_cut(self) -> bool:
         """Most of the anchor is gone: another scene."""
-        return float(self.seen.mean()) < CUT
+        return bool(np.count_nonzero(self.seen) < CUT * self.seen.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class FlowTracker:
             self._motion = AT_REST
             return None
         flow, exposed = self._flow(self._anchor, luma, by_rest)
-        moved = flow.shift.any(axis=0)
+        moved = (flow.shift[0] != 0) | (flow.shift[1] != 0)
         # A still point keeps its anchor, so that what it moves by less than the dead zone is not forgotten.
         self._anchor = np.where(moved | ~flow.seen, luma, exposed)
         return flow if moved.any() or flow.is_cut else None
@@ -188,11 +188,11 @@ class FlowTracker:
         return local, self._unexplained(exposed, luma, local, box)
 
     def _moving(self, dominant: Field) -> Field:
-        return dominant if _largest(dominant).max() >= self._dead_zone else self._rest
+        return dominant if np.abs(dominant).max() >= self._dead_zone else self._rest
 
     def _evened(self, local: Field, where: NDArray[np.bool_]) -> Field:
         """`local` [2,h,w], or its mean everywhere if it hardly differs `where` [h,w] it was fitted: then it says no more."""
-        some = local[:, where]
+        some = local.reshape(2, -1).take(np.flatnonzero(where), axis=1)
         if (some.max(axis=1) - some.min(axis=1)).max() >= UNEVEN_PX * self._scale:
             return local
         return np.broadcast_to(some.mean(axis=1)[:, None, None], local.shape)
@@ -223,8 +223,9 @@ def _explained(shift: Field, left: Luma, exposed: Luma, slopes: Field) -> Explai
 def _puzzle(found: Explained) -> Box | None:
     """Where motions of their own could explain what the dominant one left, with room to look for them; often nowhere."""
     unclear = found.unclear.view(np.uint8)
-    if found.shift.any():  # along the edges the picture leaves, and nothing explains that
-        edge = math.ceil(float(_largest(found.shift).max())) + NEIGHBOURHOOD[0] // 2
+    farthest = float(np.abs(found.shift).max())
+    if farthest:  # along the edges the picture leaves, and nothing explains that
+        edge = math.ceil(farthest) + NEIGHBOURHOOD[0] // 2
         for beside in (unclear, unclear.T):
             beside[:edge] = beside[-edge:] = 0
     x, y, width, height = cv2.boundingRect(cv2.morphologyEx(unclear, cv2.MORPH_OPEN, SPECK))

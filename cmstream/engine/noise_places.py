@@ -62,7 +62,7 @@ class NoisePlaces:
     def move(self, flow: Flow, picture_px: tuple[int, int]) -> None:
         """Carry the values along. `picture_px` is (width, height) of the picture that `flow` spans."""
         total = flow.shift if self._carry is None else flow.shift + self._carry
-        least, most = total.min(axis=(1, 2)), total.max(axis=(1, 2))
+        least, most = (each(total.reshape(2, -1), axis=1) for each in (np.min, np.max))
         if (most - least).max() < ONE_WAY_PX:
             step = np.rint((least + most) / 2)
             self._carry = total - step[:, None, None]
@@ -95,7 +95,7 @@ class NoisePlaces:
             return
         arriving, yields = _arrivals(steps, seen, self.order.side_px)
         dx, dy = arriving.reshape(2, -1)
-        seam, near = _seams(arriving, self.order.side_px)
+        seam, near = _seams(arriving, self.order)
         holes, lost = self._settle(arriving, yields, seam, near)
         moved = (dx | dy) != 0
         sources = self._drawn(np.flatnonzero(moved), dx, dy)
@@ -121,11 +121,12 @@ class NoisePlaces:
         """
         dx, dy = arriving.reshape(2, -1)
         patches = np.flatnonzero(near)
-        rank = np.where(dx[patches] | dy[patches], ~yields.ravel()[patches], 2)  # what rests keeps its own
-        patches = patches[rank.argsort(kind="stable")]  # of several that draw one value, the last has it
-        drawn, own = self.order.behind(patches, dx[patches], dy[patches]), self.order.within(patches)
+        rests, first = (dx.take(patches) | dy.take(patches)) == 0, yields.take(patches)
+        rank = np.where(rests, np.int8(2), ~first)  # what rests keeps its own
+        patches = patches.take(rank.argsort(kind="stable"))  # of several that draw one value, the last has it
+        drawn, own = self.order.behind(patches, dx.take(patches), dy.take(patches)), self.order.within(patches)
         drawn[drawn < 0] = self.order.count
-        at_seam = seam.ravel()[patches]
+        at_seam = seam.take(patches)
         by_patch = self._owner[:-1].reshape(-1, self.order.area)
         by_patch[patches[at_seam]] = NOBODY
         self._owner[drawn.ravel()] = own.ravel()
@@ -138,43 +139,39 @@ def _arrivals(steps: Steps, seen: Mask, side_px: int) -> tuple[Steps, Mask]:
     """[2,h,w]: the step of what arrives at each patch; [h,w]: where it gives way to others that draw the same values."""
     if 2 * np.abs(steps).max() <= side_px:  # arrives at the patch that it leaves
         return steps, ~seen
-    arriving, moving = steps.copy(), np.asarray(steps.any(axis=0))
-    yields = moving.copy()  # what has left and is not replaced
+    moving = (steps[0] | steps[1]) != 0
+    arriving, yields = steps.copy(), moving.copy()  # what has left and is not replaced
     height, width = moving.shape
-    rows, columns = np.nonzero(moving)
-    dx, dy = steps[:, rows, columns]
-    there, across = rows + np.rint(dy / side_px).astype(int), columns + np.rint(dx / side_px).astype(int)
-    inside = (there >= 0) & (there < height) & (across >= 0) & (across < width)
+    patches = np.flatnonzero(moving)
+    dx, dy = steps.reshape(2, -1).take(patches, axis=1)
+    rows, columns = np.divmod(patches, width)
+    rows, columns = rows + np.rint(dy / side_px).astype(int), columns + np.rint(dx / side_px).astype(int)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    there, is_seen = rows * width + columns, seen.take(patches)
+    (across, down), yielding = arriving.reshape(2, -1), yields.ravel()
     for covered in (True, False):  # what covers is seen, and comes after what it covers
-        some = np.flatnonzero(inside & (seen[rows, columns] != covered))
+        some = np.flatnonzero(inside & (is_seen != covered))
         if covered:
-            some = some[moving[there[some], across[some]]]
-        at = (there[some], across[some])
-        arriving[0][at], arriving[1][at], yields[at] = dx[some], dy[some], covered
+            some = some[moving.take(there.take(some))]
+        at = there.take(some)
+        across[at], down[at], yielding[at] = dx.take(some), dy.take(some), covered
     return arriving, yields
 
 
-def _seams(arriving: Steps, side_px: int) -> tuple[Mask, Mask]:
+def _seams(arriving: Steps, order: PatchOrder) -> tuple[Mask, Mask]:
     """[h,w]: patches in whose reach steps differ, or lead out of the picture; and those in whose reach such a patch is."""
     dx, dy = arriving
-    least, most = arriving.min(axis=(1, 2)), arriving.max(axis=(1, 2))
+    least, most = (each(arriving.reshape(2, -1), axis=1) for each in (np.min, np.max))
     span = int(max((most - least).max(), most.max(), -least.min()))
-    reach = math.ceil(span / side_px)
+    reach = math.ceil(span / order.side_px)
     around = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     way = (dy * np.int32(2 * FARTHEST_PX + 1) + dx).astype(np.float32)  # exact: below 2^24
     one, other = (morphed(way, around, borderType=cv2.BORDER_CONSTANT, borderValue=0.0) for morphed in (cv2.dilate, cv2.erode))
     seam = np.asarray(one != other)
     near = np.asarray(cv2.dilate(seam.view(np.uint8), around)).view(bool)
-    return seam, seam | _draws_from(seam, near & (way != 0), arriving, side_px)
-
-
-def _draws_from(some: Mask, patches: Mask, arriving: Steps, side_px: int) -> Mask:
-    """[h,w]: those of `patches` to which something comes that was in `some`; a step may take it from four."""
-    height, width = some.shape
-    rows, columns = np.nonzero(patches)
-    dx, dy = arriving[:, rows, columns]
-    above, below = (((rows * side_px - dy + more) // side_px).clip(0, height - 1) * width for more in (0, side_px - 1))
-    left, right = (((columns * side_px - dx + more) // side_px).clip(0, width - 1) for more in (0, side_px - 1))
-    flat, found = some.ravel(), np.zeros_like(some)
-    found[rows, columns] = flat[above + left] | flat[above + right] | flat[below + left] | flat[below + right]
-    return found
+    # And what draws from a seam; a step may take it from four patches.
+    moving = np.flatnonzero(near & (way != 0))
+    one_of_four = [seam.take(each) for each in order.left_by(moving, *arriving.reshape(2, -1).take(moving, axis=1))]
+    found = seam.copy()
+    found.ravel()[moving] |= np.logical_or.reduce(one_of_four)
+    return seam, found

@@ -35,6 +35,7 @@ class PatchOrder:
         rows, columns = np.arange(height_px), np.arange(width_px)
         self._of_row = rows // self.side_px * (width_px * self.side_px) + rows % self.side_px * self.side_px
         self._of_column = columns // self.side_px * self.area + columns % self.side_px
+        self._patch_of_row, self._patch_of_column = rows // self.side_px * self.patches[1], columns // self.side_px
         self._pixels: NDArray[np.int32] | None = None  # the number, row by row, of the pixel at each address
         self._reach_px = -1
         self._know(0)
@@ -64,6 +65,16 @@ class PatchOrder:
         found: Addresses = self._rows.take(down * self.side_px - dy + self._reach_px, axis=0, mode="clip")
         found += self._columns.take(across * self.side_px - dx + self._reach_px, axis=0, mode="clip")
         return found
+
+    def left_by(
+        self, patches: Addresses, dx: NDArray[np.integer[Any]], dy: NDArray[np.integer[Any]]
+    ) -> tuple[Addresses, Addresses, Addresses, Addresses]:
+        """[n] each: the patches, some of them the same, from which (`dx`, `dy`) leads to `patches` [n]; the nearest inside."""
+        down, across = np.divmod(patches, self.patches[1])
+        top, left = down * self.side_px - dy, across * self.side_px - dx
+        above, below = (self._patch_of_row.take(top + more, mode="clip") for more in (0, self.side_px - 1))
+        before, after = (self._patch_of_column.take(left + more, mode="clip") for more in (0, self.side_px - 1))
+        return above + before, above + after, below + before, below + after
 
     def within(self, patches: Addresses) -> Addresses:
         """[n,area]: the addresses of the pixels of some `patches` [n]."""
