@@ -54,7 +54,7 @@ class Consistency:
 
     flow: TrigFlow
     sharpness: Sharpness = Sharpness()
-    texture: float = 1.0
+    texture: float = 2.0
     """Weight of the distance between the patches of output and painting, wherever they lie."""
     steadiness: float = 8.0
     """Weight of the term that compares the frames of clips; these must be among the served rows."""
