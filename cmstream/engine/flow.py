@@ -73,6 +73,7 @@ class Explained:
     """What the dominant motion makes of a picture. All on the grid."""
 
     shift: Field  # [2,h,w] in points
+    farthest: float  # the longest of it along either axis
     left: Luma  # [h,w] the mean difference that remains
     exposed: Luma  # [h,w] the anchor in the exposure of the picture
     slopes: Field  # [2,h,w] of the anchor
@@ -129,19 +130,19 @@ class FlowTracker:
     def _flow(self, anchor: Luma, luma: Luma, by_rest: Luma) -> tuple[Flow, Luma]:
         """The flow, and the anchor in the exposure of `luma`."""
         slopes = gradient(anchor)
-        found = _explained(self._rest, by_rest, anchor, slopes) if self._motion is AT_REST else None
+        found = self._resting(by_rest, anchor, slopes) if self._motion is AT_REST else None
         if found is None or found.share > STIRRED:
             found = self._dominated(anchor, luma, self._motion, slopes)
         if found.share > STIRRED:
             found = self._dominated(anchor, luma, self._dominant.of(self._patches(anchor, luma)), slopes)
-        puzzle, shift, left = _puzzle(found), self._moving(found.shift), found.left
+        puzzle, shift, left = _puzzle(found), self._moving(found), found.left
         if puzzle is not None:
             one = self._dominant.fit_within(found.unclear, found.exposed, luma, self._own_motion, slopes)
             if one is None or not self._is_everywhere(one, found, luma):
-                shift, left = self._with_own(found, luma, puzzle, one)
+                shift, left = self._with_own(found, shift, luma, puzzle, one)
             elif found.shift is self._rest:
                 found = self._dominated(anchor, luma, one, slopes)
-                shift, left = self._moving(found.shift), found.left
+                shift, left = self._moving(found), found.left
         return Flow(shift * np.float32(1 / self._scale), left < UNSEEN), found.exposed
 
     def _dominated(self, anchor: Luma, luma: Luma, start: Field, slopes: Field) -> Explained:
@@ -150,9 +151,12 @@ class FlowTracker:
         by_fit = self._unexplained(fit.exposed, luma, fit.flow)
         if by_fit.mean() > BETTER * cv2.norm(luma, fit.exposed, cv2.NORM_L1) / luma.size:
             self._motion = AT_REST
-            return _explained(self._rest, _difference(luma, fit.exposed), fit.exposed, slopes)
+            return self._resting(_difference(luma, fit.exposed), fit.exposed, slopes)
         self._motion = fit.motion
-        return _explained(fit.flow, by_fit, fit.exposed, slopes)
+        return _explained(fit.flow, float(np.abs(fit.flow).max()), by_fit, fit.exposed, slopes)
+
+    def _resting(self, left: Luma, exposed: Luma, slopes: Field) -> Explained:
+        return _explained(self._rest, 0.0, left, exposed, slopes)
 
     def _is_everywhere(self, motion: Field, found: Explained, luma: Luma) -> bool:
         """Whether what is clear could move by `motion` [2,3] as well: then it is the camera's, a slow one."""
@@ -163,12 +167,12 @@ class FlowTracker:
         )
         return bool(by_own <= 1.1 * by_dominant)
 
-    def _with_own(self, found: Explained, luma: Luma, box: Box, one: Field | None) -> tuple[Field, Luma]:
-        """The shift and what it leaves, where what is in `box` may move on its own."""
+    def _with_own(self, found: Explained, moving: Field, luma: Luma, box: Box, one: Field | None) -> tuple[Field, Luma]:
+        """The shift, `moving` elsewhere, and what it leaves, where what is in `box` may move on its own."""
         dominant, by_dominant = found.shift[:, *box], found.left[box]
         local, by_own = self._own(found, luma, box, one)
         own = _is_better(by_own, by_dominant, found.noise) & (_largest(local - dominant) >= self._dead_zone)
-        shift, left = self._moving(found.shift).copy(), found.left.copy()
+        shift, left = moving.copy(), found.left.copy()
         np.copyto(shift[:, *box], local, where=own)
         np.copyto(left[box], by_own, where=own)
         return shift, left
@@ -187,8 +191,8 @@ class FlowTracker:
         self._own_motion[:, 0] = np.median(local[:, unclear], axis=1)
         return local, self._unexplained(exposed, luma, local, box)
 
-    def _moving(self, dominant: Field) -> Field:
-        return dominant if np.abs(dominant).max() >= self._dead_zone else self._rest
+    def _moving(self, found: Explained) -> Field:
+        return found.shift if found.farthest >= self._dead_zone else self._rest
 
     def _evened(self, local: Field, where: NDArray[np.bool_]) -> Field:
         """`local` [2,h,w], or its mean everywhere if it hardly differs `where` [h,w] it was fitted: then it says no more."""
@@ -213,19 +217,18 @@ class FlowTracker:
         return np.asarray(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _explained(shift: Field, left: Luma, exposed: Luma, slopes: Field) -> Explained:
-    steep, noise = _mean(np.abs(slopes[0]) + np.abs(slopes[1])), _noise(left)
+def _explained(shift: Field, farthest: float, left: Luma, exposed: Luma, slopes: Field) -> Explained:
+    steep, noise = _mean(np.add(*np.abs(slopes))), _noise(left)
     unclear = left > steep * np.float32(OWN) + np.float32(MARGIN + PUZZLING * noise)
     share = float(steep[unclear].sum() / max(1, steep.sum()))
-    return Explained(shift, left, exposed, slopes, noise, unclear, share)
+    return Explained(shift, farthest, left, exposed, slopes, noise, unclear, share)
 
 
 def _puzzle(found: Explained) -> Box | None:
     """Where motions of their own could explain what the dominant one left, with room to look for them; often nowhere."""
     unclear = found.unclear.view(np.uint8)
-    farthest = float(np.abs(found.shift).max())
-    if farthest:  # along the edges the picture leaves, and nothing explains that
-        edge = math.ceil(farthest) + NEIGHBOURHOOD[0] // 2
+    if found.farthest:  # along the edges the picture leaves, and nothing explains that
+        edge = math.ceil(found.farthest) + NEIGHBOURHOOD[0] // 2
         for beside in (unclear, unclear.T):
             beside[:edge] = beside[-edge:] = 0
     x, y, width, height = cv2.boundingRect(cv2.morphologyEx(unclear, cv2.MORPH_OPEN, SPECK))

@@ -91,9 +91,10 @@ class NoisePlaces:
 
     def _step(self, steps: Steps, seen: Mask) -> None:
         """Each patch goes its own way; `steps` [2,h,w], `seen` [h,w]. Only what moves is touched."""
-        if not steps.any():
+        moving = (steps[0] | steps[1]) != 0
+        if not moving.any():
             return
-        arriving, yields = _arrivals(steps, seen, self.order.side_px)
+        arriving, yields = _arrivals(steps, moving, seen, self.order.side_px)
         dx, dy = arriving.reshape(2, -1)
         seam, near = _seams(arriving, self.order)
         holes, lost = self._settle(arriving, yields, seam, near)
@@ -135,11 +136,10 @@ class NoisePlaces:
         return own[self._owner.take(drawn) != own], own[by_patch[patches[at_seam]] == NOBODY]
 
 
-def _arrivals(steps: Steps, seen: Mask, side_px: int) -> tuple[Steps, Mask]:
+def _arrivals(steps: Steps, moving: Mask, seen: Mask, side_px: int) -> tuple[Steps, Mask]:
     """[2,h,w]: the step of what arrives at each patch; [h,w]: where it gives way to others that draw the same values."""
     if 2 * np.abs(steps).max() <= side_px:  # arrives at the patch that it leaves
         return steps, ~seen
-    moving = (steps[0] | steps[1]) != 0
     arriving, yields = steps.copy(), moving.copy()  # what has left and is not replaced
     height, width = moving.shape
     patches = np.flatnonzero(moving)
