@@ -199,7 +199,12 @@ class RtcSettings(Section):
         description="Longest time a browser may even out jitter; 0 shows frames at once, -1 leaves it to it.",
     )
     connect_timeout_s: float = Field(10.0, ge=1, le=120, description="A peer not connected by then is closed.")
-    idle_timeout_s: float = Field(15.0, ge=1, le=600, description="A publisher that sends no frame for so long is closed.")
+    idle_timeout_s: float = Field(
+        15.0,
+        ge=1,
+        le=600,
+        description="A publisher that sends no frame for so long is closed, and a viewer that sends nothing.",
+    )
     bitrate_kbps: int = Field(2500, ge=100, le=50_000, description="Video bitrate to each viewer, at most.")
     encoder: Literal["auto", "x264", "nvenc"] = Field(
         "auto", description="Who encodes H264: auto is an NVIDIA GPU where that works (see cmstream doctor), else x264."

@@ -19,6 +19,7 @@
 | ICE gathers on every interface, and on none of a machine that has only loopback | on `ice_hosts`, or at least on loopback |
 | it takes random ports, and tells no address of a NAT | `ice_gathering` |
 | a certificate of X.509 version 2 cannot be parsed: no OBS 30 on Linux connects | `peer_identity`: it is hashed as it is |
+| nobody is told when a peer was last heard of, and consent (RFC 7675) ends only after 30 s or more | `listen` |
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ import aioice.ice
 import aiortc
 import aiortc.rtcrtpreceiver
 from aioice import Candidate
-from aiortc import RTCRtpReceiver, RTCRtpSender
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.clock import current_ntp_time
 from aiortc.codecs import CODECS, HEADER_EXTENSIONS
 from aiortc.codecs.h264 import H264Encoder
@@ -89,6 +90,7 @@ ice_gathering: ContextVar[Gathering | None] = ContextVar("ice_gathering", defaul
 
 _gather_all = aioice.ice.get_host_addresses
 _component_candidates = aioice.ice.Connection.get_component_candidates
+_stun_datagram_received = aioice.ice.StunProtocol.datagram_received
 _run_rtcp = RTCRtpReceiver._run_rtcp
 _NackGenerator = aiortc.rtcrtpreceiver.NackGenerator
 _decoder_worker = aiortc.rtcrtpreceiver.decoder_worker
@@ -109,6 +111,7 @@ def apply() -> None:
     gathered: Any = aioice.ice
     gathered.get_host_addresses = _host_addresses
     gathered.Connection.get_component_candidates = _gather
+    gathered.StunProtocol.datagram_received = _datagram_received
     _accept_profiles()
     _know_playout_delay()
     _ask_for_stereo()
@@ -194,6 +197,21 @@ def take_sound(receiver: RTCRtpReceiver, intake: AudioIntake) -> None:
 def ignore(receiver: RTCRtpReceiver) -> None:
     """Throw away what `receiver` gets, before anything is decoded or queued."""
     receiver._enabled = False
+
+
+def listen(connection: RTCPeerConnection, heard: Callable[[], None]) -> None:
+    """Call `heard` with every datagram that comes to `connection` from now on: reports, media, and answers to ICE's questions."""
+    for transceiver in connection.getTransceivers():
+        ice: Any = transceiver.sender.transport.transport._connection
+        ice.cmstream_heard = heard
+
+
+def _datagram_received(protocol: Any, data: bytes, addr: tuple[Any, ...]) -> None:
+    """In place of `StunProtocol.datagram_received`."""
+    heard: Callable[[], None] | None = getattr(protocol.receiver, "cmstream_heard", None)
+    if heard is not None:
+        heard()
+    _stun_datagram_received(protocol, data, addr)
 
 
 def _stop_decoder(receiver: Any) -> None:
@@ -297,6 +315,8 @@ def _check() -> None:
         "RTCRtpReceiver._send_rtcp_nack": _takes(RTCRtpReceiver._send_rtcp_nack, "self", "media_ssrc", "lost"),
         "aioice Connection.get_component_candidates": _takes(_component_candidates, "self", "component", "addresses", "timeout")
         and "_protocols" in _component_candidates.__code__.co_names,
+        "aioice StunProtocol.datagram_received": _takes(_stun_datagram_received, "self", "data", "addr")
+        and "receiver" in _stun_datagram_received.__code__.co_names,
         "aioice get_host_addresses": _takes(_gather_all, "use_ipv4", "use_ipv6"),
     }
     changed = [name for name, same in expected.items() if not same]

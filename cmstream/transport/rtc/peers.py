@@ -31,6 +31,7 @@ from cmstream.transport.rtc.interfaces import hosts_on
 from cmstream.transport.rtc.nvenc import h264_openers
 from cmstream.transport.rtc.offer import check_offer, receives, sends_audio
 from cmstream.transport.rtc.peer import Peer, Role, only_opus
+from cmstream.transport.rtc.silence import Silence
 from cmstream.transport.rtc.tracks import Intake
 from cmstream.transport.rtc.viewing import Viewing
 
@@ -223,6 +224,7 @@ class Peers:
             async with asyncio.TaskGroup() as tasks:
                 running = [
                     tasks.create_task(self._watchdog(peer)),
+                    tasks.create_task(self._attended(peer)),
                     tasks.create_task(self._closed(peer, session, watch)),
                 ]
                 await peer.ended.wait()
@@ -241,6 +243,14 @@ class Peers:
         except TimeoutError:
             self._metrics.errors.labels("peer_never_connected").inc()
             peer.end(f"not connected after {self._settings.connect_timeout_s:g} s")
+
+    async def _attended(self, peer: Peer) -> None:
+        """A viewer that has gone without a word costs styling and an encode for as long as it is believed to watch."""
+        await peer.connected.wait()
+        silence = Silence(self._clock, self._settings.idle_timeout_s)
+        compat.listen(peer.connection, silence.heard)
+        await silence.too_long()
+        peer.end(f"nothing was heard of the viewer for {self._settings.idle_timeout_s:g} s")
 
     async def _kicked(self, peer: Peer, publisher: Publisher) -> None:
         await publisher.closed.wait()

@@ -1,4 +1,7 @@
-"""Peers that fall silent without a word, as a laptop that is closed or a cable that is pulled: UDP says nothing of it."""
+"""Peers that fall silent without a word, as a laptop that is closed or a cable that is pulled: UDP says nothing of it.
+
+`Silence` on a clock that is moved by hand, and the whole over real sockets.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ import aioice.ice
 import pytest
 from aiortc import MediaStreamTrack, RTCPeerConnection
 
+from cmstream.core.clock import FakeClock
 from cmstream.settings import RtcSettings
+from cmstream.transport.rtc.silence import Silence
 from tests.transport.rtc.media import publish, stage, watch
 from tests.transport.rtc.test_peers import BLUE, YELLOW, mean_colour, until
 
@@ -37,16 +42,53 @@ async def frames_of(track: MediaStreamTrack, count: int) -> None:
     assert await mean_colour(frame) == pytest.approx(YELLOW, abs=14)
 
 
-async def test_a_viewer_that_falls_silent_is_removed_and_the_other_sees_every_frame(short_consent: None) -> None:
-    async with stage() as on:
+def test_silence_is_counted_from_what_was_heard_last() -> None:
+    clock = FakeClock()
+    silence = Silence(clock, 15)
+    clock.advance_ms(14_000)
+    assert silence.left_s() == pytest.approx(1)
+    silence.heard()
+    assert silence.left_s() == 15
+    clock.advance_ms(15_000)
+    assert silence.left_s() == 0
+
+
+async def test_whoever_waits_for_silence_sleeps_until_the_earliest_moment_it_can_be_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, slept_s = FakeClock(), list[float]()
+    silence = Silence(clock, 15)
+
+    async def sleep(seconds: float) -> None:
+        slept_s.append(seconds)
+        clock.advance_ms(1000 * seconds / 2)
+        if len(slept_s) <= 2:
+            silence.heard()  # in the middle of the first two sleeps
+        clock.advance_ms(1000 * seconds / 2)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await silence.too_long()
+    assert slept_s == pytest.approx([15, 7.5, 11.25])
+
+
+@pytest.mark.parametrize(("idle_timeout_s", "reason"), [(2.5, "nothing was heard of the viewer for 2.5 s"), (600, "closed")])
+async def test_a_viewer_that_falls_silent_is_removed_and_the_other_sees_every_frame(
+    idle_timeout_s: float, reason: str, request: pytest.FixtureRequest
+) -> None:
+    """By the timer, or, were that too long, because its consent expires."""
+    if idle_timeout_s > 30:
+        request.getfixturevalue("short_consent")
+    async with stage(RtcSettings(idle_timeout_s=idle_timeout_s)) as on:
         publisher = await publish(on.peers, "cam", BLUE)
         silent, _ = await watch(on.peers, "cam")
         viewer, track = await watch(on.peers, "cam")
         await frames_of(track, 5)
         session = on.registry.get("cam")
+        (leaving, _) = [peer for peer in on.peers._peers.values() if peer.role == "viewer"]
         fall_silent(silent)
         before = session.snapshot()["frames_dropped"]["slow_sink"]
         await asyncio.gather(frames_of(track, 40), until(lambda: session.viewers == 1))
+        assert reason in leaving.reason
         assert session.snapshot()["frames_dropped"]["slow_sink"] - before <= 4, "sending into the void takes nobody's time"
         for peer in (publisher, viewer, silent):
             await peer.close()
