@@ -2,23 +2,27 @@
 
 The browser draws the time into what it sends and reads it from what it shows, so its encoder, its jitter buffer and its decoder
 are in it. Every variant is measured some times, in turns, each time by a server and a browser of their own; the table has
-medians.
+medians. `--jitter-ms` and `--loss` lead both ways over bad lines.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
+from cmstream.bench.lossy_line import Weather
 from cmstream.bench.servers import on_loopback
 from cmstream.settings import Settings
 from tests.e2e.chromium import ROOT, drive, need_browser
+from tests.e2e.lossy_front import lossy_front
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,13 @@ VARIANTS = (
     Variant("without the playout delay", playout_delay_ms=-1),
     Variant("without the empty jitter buffer", buffer="browser"),
     Variant("without the playout delay and the empty jitter buffer", playout_delay_ms=-1, buffer="browser"),
+)
+PLAYOUTS = (
+    Variant("`playout_delay_ms = 0`"),
+    Variant("`playout_delay_ms = 50`", playout_delay_ms=50),
+    Variant("`playout_delay_ms = 100`", playout_delay_ms=100),
+    Variant("`playout_delay_ms = -1`", playout_delay_ms=-1),
+    Variant("`playout_delay_ms = -1`, and the page leaves its buffer to the browser", playout_delay_ms=-1, buffer="browser"),
 )
 
 
@@ -64,11 +75,25 @@ def served(variant: Variant, side_px: int) -> Iterator[str]:
         process.stdout.close()
 
 
-def measured(variant: Variant, side_px: int, seconds: float) -> tuple[float, float]:
-    """(p50, p95) in ms."""
+async def measured(variant: Variant, side_px: int, seconds: float, weather: Weather | None = None) -> dict[str, Any]:
+    """What `glass.mjs` reports, over lines of this weather for the publisher and for the viewer."""
     with served(variant, side_px) as address:
-        seen = drive("glass.mjs", address, str(seconds), variant.buffer, timeout_s=seconds + 200)
-    return seen["p50_ms"], seen["p95_ms"]
+        async with nullcontext(address) if weather is None else lossy_front(address, weather) as front:
+            arguments = ("glass.mjs", front, str(seconds), variant.buffer)
+            return await asyncio.to_thread(drive, *arguments, timeout_s=seconds + 200)
+
+
+async def measure(variants: Sequence[Variant], rounds: int, side_px: int, seconds: float, weather: Weather | None) -> str:
+    """The table."""
+    figures: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in variants}
+    for _ in range(rounds):
+        for variant, runs in figures.items():
+            runs.append(await measured(variant, side_px, seconds, weather))
+    lines = ["| glass to glass in Chromium, ms | p50 | p95 | fps | longest freeze, ms |", "|---|---|---|---|---|"]
+    for variant, runs in figures.items():
+        values = (median(run[name] for run in runs) for name in ("p50_ms", "p95_ms", "fps", "freeze_ms"))
+        lines.append(" | ".join([f"| {variant.title}", *(f"{value:.0f}" for value in values)]) + " |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -77,17 +102,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--side", type=int, default=256, help="working size of the server, in px")
+    parser.add_argument("--loss", type=float, default=0, help="in %%, of each direction of both lines")
+    parser.add_argument("--jitter-ms", type=float, default=0, help="of both lines, packets kept in order")
+    parser.add_argument("--playout", action="store_true", help="compare only what is asked of the browser's jitter buffer")
     given = parser.parse_args()
     need_browser()
-    figures: dict[Variant, list[tuple[float, float]]] = {variant: [] for variant in VARIANTS}
-    for _ in range(given.rounds):
-        for variant, runs in figures.items():
-            runs.append(measured(variant, given.side, given.seconds))
-    lines = ["| glass to glass in Chromium, ms | p50 | p95 |", "|---|---|---|"]
-    for variant, runs in figures.items():
-        p50_ms, p95_ms = (median(run[at] for run in runs) for at in (0, 1))
-        lines.append(f"| {variant.title} | {p50_ms:.0f} | {p95_ms:.0f} |")
-    sys.stdout.write("\n".join(lines) + "\n")
+    bad = given.loss or given.jitter_ms
+    weather = Weather(given.loss / 100, jitter_ms=given.jitter_ms, shuffles=False) if bad else None
+    variants = PLAYOUTS if given.playout else VARIANTS
+    sys.stdout.write(asyncio.run(measure(variants, given.rounds, given.side, given.seconds, weather)) + "\n")
 
 
 if __name__ == "__main__":

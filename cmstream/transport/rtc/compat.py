@@ -200,7 +200,7 @@ def ignore(receiver: RTCRtpReceiver) -> None:
 
 
 def listen(connection: RTCPeerConnection, heard: Callable[[], None]) -> None:
-    """Call `heard` with every datagram that comes to `connection` from now on: reports, media, and answers to ICE's questions."""
+    """Call `heard` at every datagram that comes to `connection` from now on: reports, media, and what ICE asks and answers."""
     for transceiver in connection.getTransceivers():
         ice: Any = transceiver.sender.transport.transport._connection
         ice.cmstream_heard = heard

@@ -28,5 +28,5 @@ class Silence:
 
     async def too_long(self) -> None:
         """Returns once nothing has been heard for so long. Wakes up about once in `patience_s`, however much is heard."""
-        while (left_s := self.left_s()) > 0:
+        while (left_s := self.left_s()) > 0:  # noqa: ASYNC110  # an event set by every datagram would cost more than it tells
             await asyncio.sleep(left_s)

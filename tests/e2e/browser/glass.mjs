@@ -1,4 +1,7 @@
-/** glass.mjs BASE SECONDS BUFFER: publishes a marked canvas, plays it back and measures; BUFFER "browser" leaves the jitter buffer as it is. */
+/**
+ * glass.mjs BASE SECONDS BUFFER: publishes a marked canvas, plays it back and measures; BUFFER "browser" leaves the jitter buffer as it is.
+ * A frame counts when it is shown with a legible mark and newer than all before; a freeze is the time between two such frames.
+ */
 
 import { report } from "./chromium.mjs";
 
@@ -15,9 +18,7 @@ function leaveTheBuffer() {
 /** Runs in the page, on the console's own modules but without its pictures. */
 async function measure({ warmUp_ms, window_ms }) {
   const of = (name) => import(`/assets/js/${name}.js`);
-  const [{ publish }, { play }, { MarkedSource }, { MarkReader }, { LatencyMeter }] = await Promise.all(
-    ["whip", "whep", "marked-source", "mark-reader", "latency-meter"].map(of),
-  );
+  const [{ publish }, { play }, { MarkedSource }, { MarkReader }] = await Promise.all(["whip", "whep", "marked-source", "mark-reader"].map(of));
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const picture = Object.assign(document.createElement("canvas"), { width: 320, height: 240 });
   const context = picture.getContext("2d");
@@ -29,18 +30,47 @@ async function measure({ warmUp_ms, window_ms }) {
     context.fillRect(at % 320, 100, 40, 40);
   }, 33);
   const { signal } = new AbortController();
-  await publish("/whip/glass", "", new MarkedSource(picture).track, signal);
+  const publisher = await publish("/whip/glass", "", new MarkedSource(picture).track, null, signal);
   const headers = { "Content-Type": "application/json" };
   await fetch("/api/v1/streams/glass", { method: "PATCH", headers, body: JSON.stringify({ watermark: "pass" }) });
   const video = Object.assign(document.createElement("video"), { muted: true });
   document.body.append(video);
-  await play("/whep/glass", "", video, signal);
-  const meter = new LatencyMeter();
-  new MarkReader(video, (latency_ms) => meter.add(latency_ms));
+  const viewer = await play("/whep/glass", "", video, signal);
+
+  const shown = [];
+  let newest_ms = 0;
+  new MarkReader(video, (latency_ms) => {
+    const now_ms = performance.now();
+    if (latency_ms === null || now_ms - latency_ms <= newest_ms) return;
+    newest_ms = now_ms - latency_ms;
+    shown.push({ now_ms, latency_ms });
+  });
+  const counts = async ({ pc }, type) => [...(await pc.getStats()).values()].find((stats) => stats.type === type && stats.kind === "video");
+  const both = async () => ({ sent: await counts(publisher, "outbound-rtp"), got: await counts(viewer, "inbound-rtp") });
   await pause(warmUp_ms);
-  meter.clear();
+  shown.length = 0;
+  const before = await both();
+  const from_ms = performance.now();
   await pause(window_ms);
-  return meter.summary();
+  const to_ms = performance.now();
+  const after = await both();
+
+  const more = (whose, name) => after[whose][name] - before[whose][name];
+  const times = [from_ms, ...shown.map(({ now_ms }) => now_ms), to_ms];
+  const latencies = shown.map(({ latency_ms }) => latency_ms).sort((one, other) => one - other);
+  const percentile = (share) => latencies[Math.ceil(share * latencies.length) - 1] ?? null;
+  const rate = (frames) => (1000 * frames) / (to_ms - from_ms);
+  return {
+    p50_ms: percentile(0.5),
+    p95_ms: percentile(0.95),
+    sent_fps: rate(more("sent", "framesSent")),
+    decoded_fps: rate(more("got", "framesDecoded")),
+    fps: rate(shown.length),
+    freeze_ms: Math.max(...times.slice(1).map((time, index) => time - times[index])),
+    asked_keyframes: more("got", "pliCount"),
+    asked_packets: more("got", "nackCount"),
+    buffer_ms: (1000 * more("got", "jitterBufferDelay")) / more("got", "jitterBufferEmittedCount"),
+  };
 }
 
 await report(async (page) => {
