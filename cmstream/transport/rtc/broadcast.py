@@ -17,7 +17,7 @@ from cmstream.session.subscription import Subscription
 from cmstream.transport.rtc.base import EncoderMaker
 from cmstream.transport.rtc.encoders import live_encoder
 from cmstream.transport.rtc.feed import Feed
-from cmstream.transport.rtc.reception import Quality, shared_bps, usual_bps
+from cmstream.transport.rtc.reception import Quality, all_lose, shared_bps, usual_bps
 from cmstream.transport.rtc.shared_encoder import SharedEncoder
 
 log = logging.getLogger(__name__)
@@ -65,23 +65,20 @@ class Broadcast:
         self._balance(feed)
 
     def _balance(self, told: Feed) -> None:
-        """A viewer told something of its line: serve everybody of its codec what they can take."""
+        """A viewer told something of its line: serve it what it can take, and all of its codec what they can share.
+
+        Whoever tells nothing is served as before: a viewer that is gone must not have an encode of its own at last.
+        """
         name, now_ns = told.codec_name, self._clock.now_ns()
-        feeds = [feed for feed in self._feeds if feed.codec_name == name]
-        usual = usual_bps((feed.reception for feed in feeds), self._most_bps)
-        for feed in feeds:
-            before = feed.reception.quality
-            if feed.reception.judge(usual, now_ns) is not before:
-                log.info(
-                    "stream %s: a viewer goes over to another quality, %r; usual are %s bit/s",
-                    self._stream,
-                    feed.reception,
-                    usual,
-                )
-                self._move(feed, name, feed.reception.quality)
+        receptions = [feed.reception for feed in self._feeds if feed.codec_name == name]
+        usual, before = usual_bps(receptions, self._most_bps, now_ns), told.reception.quality
+        if told.reception.judge(usual, now_ns, all_lose=all_lose(receptions, now_ns)) is not before:
+            line = "stream %s: a viewer goes over to another quality, %r; usual are %s bit/s"
+            log.info(line, self._stream, told.reception, usual)
+            self._move(told, name, told.reception.quality)
         for (codec_name, _), encoder in self._encoders.items():
             if codec_name == name:
-                encoder.aim(shared_bps((feed.reception for feed in encoder.feeds), self._most_bps))
+                encoder.aim(shared_bps((feed.reception for feed in encoder.feeds), self._most_bps, now_ns))
 
     def _move(self, feed: Feed, codec_name: str, quality: Quality) -> None:
         key = (codec_name, quality)

@@ -7,13 +7,13 @@ viewers cost one more encode.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from cmstream.core.clock import NS_PER_S
 from cmstream.transport.rtc.loss_control import LossControl
 
-POOR = 0.5  # of what most viewers take
+POOR = 0.5  # of what most viewers take, and of what is sent: a limit that a picture never comes near costs nobody anything
 WORTH = 0.4  # of the bitrate that is set: where even most viewers take less, there is no good picture to protect
 RECOVERED = 0.75
 HEADROOM = 1.3  # an estimate so far above what is sent says nothing of the line: it can only grow with what comes
@@ -22,6 +22,9 @@ DEMOTION_S = 3.0  # for so long a viewer must do badly before it is served less,
 PROMOTION_S = 10.0  # and for so long well before it is served more
 ASKS = 5  # keyframes a viewer may ask for in ASKS_S before it counts as one that loses packets
 ASKS_S = 10.0
+MOST = 0.75  # of the viewers: where more of them lose packets, there is nobody to protect
+SILENT_S = 5.0  # what a viewer said longer ago holds no more: reports come every second, from the slowest every other
+PEAK_OF = 10  # rates of a second or more: the bitrate falls at once when a viewer takes less
 
 
 class Quality(StrEnum):
@@ -42,6 +45,8 @@ class Reception:
         self.loss = LossControl()
         self.quality = Quality.FULL
         self._sent_bps = 0.0
+        self._rates_bps: deque[float] = deque(maxlen=PEAK_OF)
+        self._told_ns = now_ns
         self._window_ns, self._window_bits = now_ns, 0
         self._settled_ns = now_ns + round(SETTLING_S * NS_PER_S)
         self._contrary_since_ns: int | None = None
@@ -60,10 +65,12 @@ class Reception:
 
     def reported(self, loss: float, rtt_ms: float | None, now_ns: int) -> None:
         """The viewer's report: `loss` of the packets since the last one (0 to 1)."""
+        self._told_ns = now_ns
         self.loss.reported(loss, rtt_ms, self._sent_bps, now_ns)
 
     def estimated(self, bps: int, now_ns: int) -> None:
         """The viewer said that `bps` reach it (REMB)."""
+        self._told_ns = now_ns
         if now_ns < self._settled_ns:
             return
         if bps < HEADROOM * self._sent_bps:
@@ -77,15 +84,29 @@ class Reception:
         elapsed_ns = now_ns - self._window_ns
         if elapsed_ns >= NS_PER_S:
             self._sent_bps = self._window_bits * NS_PER_S / elapsed_ns
+            self._rates_bps.append(self._sent_bps)
             self._window_ns, self._window_bits = now_ns, 0
 
     def asked(self, now_ns: int) -> None:
         """The viewer asked for a keyframe: something it needed did not come."""
+        self._told_ns = now_ns
         self._asked_ns.append(now_ns)
 
-    def judge(self, usual_bps: int | None, now_ns: int) -> Quality:
-        """The quality to serve from now on, beside viewers who usually take `usual_bps`. It changes with hysteresis."""
-        contrary = self._recovered(usual_bps, now_ns) if self.quality is Quality.REDUCED else self._poor(usual_bps, now_ns)
+    def is_silent(self, now_ns: int) -> bool:
+        """Whether nothing has come from the viewer for so long that it may be gone."""
+        return now_ns - self._told_ns > SILENT_S * NS_PER_S
+
+    def loses(self, now_ns: int) -> bool:
+        """Whether it keeps asking for keyframes."""
+        return len(self._asked_ns) == ASKS and now_ns - self._asked_ns[0] < ASKS_S * NS_PER_S
+
+    def judge(self, usual_bps: int | None, now_ns: int, *, all_lose: bool = False) -> Quality:
+        """The quality to serve from now on, beside viewers who usually take `usual_bps` and may `all_lose` packets.
+
+        It changes with hysteresis, and only on the viewer's own word: to be called when it has said something.
+        """
+        spoils = self.loses(now_ns) and not all_lose
+        contrary = self._recovered(usual_bps, spoils) if self.quality is Quality.REDUCED else self._poor(usual_bps, spoils)
         if not contrary:
             self._contrary_since_ns = None
             return self.quality
@@ -97,31 +118,39 @@ class Reception:
             self._contrary_since_ns = None
         return self.quality
 
-    def _poor(self, usual_bps: int | None, now_ns: int) -> bool:
+    def _poor(self, usual_bps: int | None, spoils: bool) -> bool:
         limit_bps = self.limit_bps
-        return self._loses(now_ns) or (limit_bps is not None and usual_bps is not None and limit_bps < POOR * usual_bps)
+        if spoils or limit_bps is None or usual_bps is None:
+            return spoils
+        return limit_bps < POOR * min(usual_bps, max(self._rates_bps, default=0.0))
 
-    def _recovered(self, usual_bps: int | None, now_ns: int) -> bool:
+    def _recovered(self, usual_bps: int | None, spoils: bool) -> bool:
         limit_bps = self.limit_bps
         fast = limit_bps is None or usual_bps is None or limit_bps > RECOVERED * usual_bps
-        return fast and not self._loses(now_ns)
-
-    def _loses(self, now_ns: int) -> bool:
-        return len(self._asked_ns) == ASKS and now_ns - self._asked_ns[0] < ASKS_S * NS_PER_S
+        return fast and not spoils
 
 
-def usual_bps(receptions: Iterable[Reception], most_bps: int) -> int | None:
+def usual_bps(receptions: Iterable[Reception], most_bps: int, now_ns: int) -> int | None:
     """What most viewers take: the upper quartile, at most `most_bps`. None when all do badly, and for nobody."""
-    limits = sorted(_limit_bps(reception, most_bps) for reception in receptions)
+    limits = sorted(_limits_bps(receptions, most_bps, now_ns))
     usual = limits[3 * len(limits) // 4] if limits else 0
     return usual if usual >= WORTH * most_bps else None
 
 
-def shared_bps(receptions: Iterable[Reception], most_bps: int) -> int:
+def shared_bps(receptions: Iterable[Reception], most_bps: int, now_ns: int) -> int:
     """What all of these take: their minimum, at most `most_bps`."""
-    return min((_limit_bps(reception, most_bps) for reception in receptions), default=most_bps)
+    return min(_limits_bps(receptions, most_bps, now_ns), default=most_bps)
 
 
-def _limit_bps(reception: Reception, most_bps: int) -> int:
-    limit_bps = reception.limit_bps
-    return most_bps if limit_bps is None else min(limit_bps, most_bps)
+def all_lose(receptions: Iterable[Reception], now_ns: int) -> bool:
+    """Whether nearly all of these keep asking for keyframes."""
+    losing = [reception.loses(now_ns) for reception in receptions if not reception.is_silent(now_ns)]
+    return sum(losing) > MOST * len(losing)
+
+
+def _limits_bps(receptions: Iterable[Reception], most_bps: int, now_ns: int) -> Iterator[int]:
+    """Of those that may still be there."""
+    for reception in receptions:
+        if not reception.is_silent(now_ns):
+            limit_bps = reception.limit_bps
+            yield most_bps if limit_bps is None else min(limit_bps, most_bps)

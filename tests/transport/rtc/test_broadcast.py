@@ -127,6 +127,24 @@ async def test_a_poor_viewer_gets_a_reduced_encode_and_the_others_keep_theirs() 
         assert "2000 kbit/s" in repr(full)
 
 
+async def test_a_viewer_that_falls_silent_after_a_poor_word_gets_no_encode_of_its_own_and_slows_nobody_down_for_long() -> None:
+    async with fan() as on:
+        viewers = [on.join() for _ in range(4)]
+        await starting(on, viewers)
+        for second in range(12):
+            on.clock.advance_ms(1000)
+            for viewer in viewers:
+                viewer.feed.reception.sent(MOST_BPS // 8, on.clock.now_ns())
+                if viewer is not viewers[0]:
+                    viewer.feed.target_bitrate = 2_000_000
+                elif second == 4:
+                    viewer.feed.target_bitrate = 300_000
+            assert on.encoders() == 1
+        full = viewers[1].feed.source
+        assert full is viewers[0].feed.source
+        assert "2000 kbit/s" in repr(full)
+
+
 async def test_a_poor_viewer_that_recovers_comes_back_and_the_second_encode_ends() -> None:
     async with fan() as on:
         viewers = [on.join() for _ in range(3)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cmstream.core.clock import NS_PER_S
-from cmstream.transport.rtc.reception import ASKS, Quality, Reception, shared_bps, usual_bps
+from cmstream.transport.rtc.reception import ASKS, Quality, Reception, all_lose, shared_bps, usual_bps
 
 MOST_BPS = 2_500_000
 
@@ -86,21 +86,62 @@ def test_a_viewer_that_keeps_asking_for_keyframes_disturbs_only_the_other_poor_o
 @pytest.mark.parametrize("worst", [60_000, 400_000])
 def test_viewers_who_all_do_badly_share_one_quality(worst: int) -> None:
     everybody = [received(400_000) for _ in range(19)] + [received(worst)]
-    usual = usual_bps(everybody, MOST_BPS)
+    usual = usual_bps(everybody, MOST_BPS, at(5))
     assert usual is None
     assert {reception.judge(usual, at(second)) for second in (10, 20, 30) for reception in everybody} == {Quality.FULL}
 
 
+def test_what_a_viewer_said_before_it_fell_silent_holds_for_nobody() -> None:
+    gone, speaking = received(300_000), received(900_000)
+    speaking.reported(0.0, None, at(9))
+    assert [reception.is_silent(at(10.1)) for reception in (gone, speaking)] == [True, False]
+    assert shared_bps([gone, speaking], MOST_BPS, at(10)) == 300_000
+    assert shared_bps([gone, speaking], MOST_BPS, at(10.1)) == 900_000
+    without_limit = [received(None) for _ in range(6)]
+    assert usual_bps([gone, speaking, *without_limit], MOST_BPS, at(5)) == MOST_BPS
+    assert usual_bps([gone, speaking, *without_limit], MOST_BPS, at(10.1)) is None, "those who still speak do badly, all of them"
+
+
+def test_a_limit_above_what_the_picture_needs_makes_nobody_poor() -> None:
+    reception = Reception(0)
+    for second in range(4, 12):
+        sent(reception, 300_000, second)
+    reception.estimated(255_000, at(12))  # as an estimator says that saw one delay: 0.85 of what came
+    assert reception.bps == 255_000
+    assert {reception.judge(MOST_BPS, at(second)) for second in range(12, 20)} == {Quality.FULL}
+
+
+def test_that_the_bitrate_fell_for_a_poor_viewer_makes_it_no_better_one() -> None:
+    reception = received(500_000)
+    for second in range(6, 10):
+        sent(reception, 500_000, second)
+        reception.judge(2_000_000, at(second))
+    assert reception.quality is Quality.REDUCED
+
+
+@pytest.mark.parametrize(("losing", "spared"), [(15, False), (16, True), (20, True)])
+def test_where_nearly_all_keep_losing_packets_there_is_nobody_to_protect_from_them(losing: int, spared: bool) -> None:
+    everybody = [received(None) for _ in range(20)]
+    for reception in everybody[:losing]:
+        for second in range(ASKS):
+            reception.asked(at(10 + second))
+    for reception in everybody[losing:]:
+        reception.reported(0.0, None, at(14))
+    assert all_lose(everybody, at(15)) is spared
+    qualities = {everybody[0].judge(None, at(second), all_lose=all_lose(everybody, at(second))) for second in (15, 18, 19)}
+    assert (Quality.REDUCED in qualities) is not spared
+
+
 def test_what_is_usual_is_neither_spoiled_by_some_poor_viewers_nor_above_the_setting() -> None:
-    assert usual_bps([received(200_000)] * 5 + [received(2_000_000)] * 15, MOST_BPS) == 2_000_000
-    assert usual_bps([received(200_000), received(9_000_000)], MOST_BPS) == MOST_BPS
-    assert usual_bps([received(200_000), received(None)], MOST_BPS) == MOST_BPS
-    assert usual_bps([], MOST_BPS) is None
+    assert usual_bps([received(200_000)] * 5 + [received(2_000_000)] * 15, MOST_BPS, at(5)) == 2_000_000
+    assert usual_bps([received(200_000), received(9_000_000)], MOST_BPS, at(5)) == MOST_BPS
+    assert usual_bps([received(200_000), received(None)], MOST_BPS, at(5)) == MOST_BPS
+    assert usual_bps([], MOST_BPS, at(5)) is None
 
 
 def test_one_encode_takes_what_the_poorest_of_its_viewers_takes() -> None:
-    assert shared_bps([received(None), received(1_200_000), received(900_000)], MOST_BPS) == 900_000
-    assert shared_bps([received(None)], MOST_BPS) == MOST_BPS
+    assert shared_bps([received(None), received(1_200_000), received(900_000)], MOST_BPS, at(5)) == 900_000
+    assert shared_bps([received(None)], MOST_BPS, at(5)) == MOST_BPS
 
 
 def test_loss_limits_beside_what_the_viewer_reckons_and_the_lower_one_holds() -> None:
@@ -112,7 +153,7 @@ def test_loss_limits_beside_what_the_viewer_reckons_and_the_lower_one_holds() ->
     assert by_loss is not None
     assert by_loss < 1_500_000
     assert reception.limit_bps == by_loss
-    assert shared_bps([reception, received(None)], MOST_BPS) == by_loss
+    assert shared_bps([reception, received(None)], MOST_BPS, at(5)) == by_loss
     reception.estimated(200_000, at(10))
     assert reception.limit_bps == 200_000
 
