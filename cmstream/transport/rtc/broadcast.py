@@ -17,7 +17,7 @@ from cmstream.session.subscription import Subscription
 from cmstream.transport.rtc.base import EncoderMaker
 from cmstream.transport.rtc.encoders import live_encoder
 from cmstream.transport.rtc.feed import Feed
-from cmstream.transport.rtc.reception import Quality, all_lose, shared_bps, usual_bps
+from cmstream.transport.rtc.reception import Quality, shared_bps, usual_bps
 from cmstream.transport.rtc.shared_encoder import SharedEncoder
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Broadcast:
         name, now_ns = told.codec_name, self._clock.now_ns()
         receptions = [feed.reception for feed in self._feeds if feed.codec_name == name]
         usual, before = usual_bps(receptions, self._most_bps, now_ns), told.reception.quality
-        if told.reception.judge(usual, now_ns, all_lose=all_lose(receptions, now_ns)) is not before:
+        if told.reception.judge(usual, now_ns) is not before:
             line = "stream %s: a viewer goes over to another quality, %r; usual are %s bit/s"
             log.info(line, self._stream, told.reception, usual)
             self._move(told, name, told.reception.quality)

@@ -7,7 +7,7 @@ viewers cost one more encode.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import StrEnum
 
 from cmstream.core.clock import NS_PER_S
@@ -100,13 +100,13 @@ class Reception:
         """Whether it keeps asking for keyframes."""
         return len(self._asked_ns) == ASKS and now_ns - self._asked_ns[0] < ASKS_S * NS_PER_S
 
-    def judge(self, usual_bps: int | None, now_ns: int, *, all_lose: bool = False) -> Quality:
-        """The quality to serve from now on, beside viewers who usually take `usual_bps` and may `all_lose` packets.
+    def judge(self, usual_bps: int | None, now_ns: int) -> Quality:
+        """The quality to serve from now on, beside viewers who usually take `usual_bps`, None where all do badly.
 
         It changes with hysteresis, and only on the viewer's own word: to be called when it has said something.
         """
-        spoils = self.loses(now_ns) and not all_lose
-        contrary = self._recovered(usual_bps, spoils) if self.quality is Quality.REDUCED else self._poor(usual_bps, spoils)
+        reduced = self.quality is Quality.REDUCED
+        contrary = self._recovered(usual_bps, now_ns) if reduced else self._poor(usual_bps, now_ns)
         if not contrary:
             self._contrary_since_ns = None
             return self.quality
@@ -118,39 +118,38 @@ class Reception:
             self._contrary_since_ns = None
         return self.quality
 
-    def _poor(self, usual_bps: int | None, spoils: bool) -> bool:
+    def _poor(self, usual_bps: int | None, now_ns: int) -> bool:
+        if usual_bps is None:
+            return False
         limit_bps = self.limit_bps
-        if spoils or limit_bps is None or usual_bps is None:
-            return spoils
-        return limit_bps < POOR * min(usual_bps, max(self._rates_bps, default=0.0))
+        needed_bps = min(usual_bps, max(self._rates_bps, default=0.0))
+        return self.loses(now_ns) or (limit_bps is not None and limit_bps < POOR * needed_bps)
 
-    def _recovered(self, usual_bps: int | None, spoils: bool) -> bool:
+    def _recovered(self, usual_bps: int | None, now_ns: int) -> bool:
+        if usual_bps is None:
+            return True
         limit_bps = self.limit_bps
-        fast = limit_bps is None or usual_bps is None or limit_bps > RECOVERED * usual_bps
-        return fast and not spoils
+        return (limit_bps is None or limit_bps > RECOVERED * usual_bps) and not self.loses(now_ns)
 
 
 def usual_bps(receptions: Iterable[Reception], most_bps: int, now_ns: int) -> int | None:
-    """What most viewers take: the upper quartile, at most `most_bps`. None when all do badly, and for nobody."""
-    limits = sorted(_limits_bps(receptions, most_bps, now_ns))
+    """What most viewers take: the upper quartile, at most `most_bps`. None for nobody, and when all do badly.
+
+    They do when even so much makes no good picture, or when nearly all lose packets.
+    """
+    speaking = [reception for reception in receptions if not reception.is_silent(now_ns)]
+    limits = sorted(_limit_bps(reception, most_bps) for reception in speaking)
     usual = limits[3 * len(limits) // 4] if limits else 0
-    return usual if usual >= WORTH * most_bps else None
+    losing = sum(reception.loses(now_ns) for reception in speaking)
+    return usual if usual >= WORTH * most_bps and losing <= MOST * len(speaking) else None
 
 
 def shared_bps(receptions: Iterable[Reception], most_bps: int, now_ns: int) -> int:
-    """What all of these take: their minimum, at most `most_bps`."""
-    return min(_limits_bps(receptions, most_bps, now_ns), default=most_bps)
+    """What all of these take that may still be there: their minimum, at most `most_bps`."""
+    limits = (_limit_bps(reception, most_bps) for reception in receptions if not reception.is_silent(now_ns))
+    return min(limits, default=most_bps)
 
 
-def all_lose(receptions: Iterable[Reception], now_ns: int) -> bool:
-    """Whether nearly all of these keep asking for keyframes."""
-    losing = [reception.loses(now_ns) for reception in receptions if not reception.is_silent(now_ns)]
-    return sum(losing) > MOST * len(losing)
-
-
-def _limits_bps(receptions: Iterable[Reception], most_bps: int, now_ns: int) -> Iterator[int]:
-    """Of those that may still be there."""
-    for reception in receptions:
-        if not reception.is_silent(now_ns):
-            limit_bps = reception.limit_bps
-            yield most_bps if limit_bps is None else min(limit_bps, most_bps)
+def _limit_bps(reception: Reception, most_bps: int) -> int:
+    limit_bps = reception.limit_bps
+    return most_bps if limit_bps is None else min(limit_bps, most_bps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cmstream.core.clock import NS_PER_S
-from cmstream.transport.rtc.reception import ASKS, Quality, Reception, all_lose, shared_bps, usual_bps
+from cmstream.transport.rtc.reception import ASKS, Quality, Reception, shared_bps, usual_bps
 
 MOST_BPS = 2_500_000
 
@@ -79,8 +79,8 @@ def test_a_viewer_that_keeps_asking_for_keyframes_disturbs_only_the_other_poor_o
     reception = received(None)
     for second in range(asks):
         reception.asked(at(10 + second))
-    reception.judge(None, at(15))
-    assert reception.judge(None, at(18)) is quality
+    reception.judge(MOST_BPS, at(15))
+    assert reception.judge(MOST_BPS, at(18)) is quality
 
 
 @pytest.mark.parametrize("worst", [60_000, 400_000])
@@ -99,7 +99,7 @@ def test_what_a_viewer_said_before_it_fell_silent_holds_for_nobody() -> None:
     assert shared_bps([gone, speaking], MOST_BPS, at(10.1)) == 900_000
     without_limit = [received(None) for _ in range(6)]
     assert usual_bps([gone, speaking, *without_limit], MOST_BPS, at(5)) == MOST_BPS
-    assert usual_bps([gone, speaking, *without_limit], MOST_BPS, at(10.1)) is None, "those who still speak do badly, all of them"
+    assert usual_bps([gone, speaking, *without_limit], MOST_BPS, at(10.1)) is None, "all who still speak do badly"
 
 
 def test_a_limit_above_what_the_picture_needs_makes_nobody_poor() -> None:
@@ -127,9 +127,8 @@ def test_where_nearly_all_keep_losing_packets_there_is_nobody_to_protect_from_th
             reception.asked(at(10 + second))
     for reception in everybody[losing:]:
         reception.reported(0.0, None, at(14))
-    assert all_lose(everybody, at(15)) is spared
-    qualities = {everybody[0].judge(None, at(second), all_lose=all_lose(everybody, at(second))) for second in (15, 18, 19)}
-    assert (Quality.REDUCED in qualities) is not spared
+    qualities = [everybody[0].judge(usual_bps(everybody, MOST_BPS, at(second)), at(second)) for second in (15, 18)]
+    assert qualities == [Quality.FULL, Quality.FULL if spared else Quality.REDUCED]
 
 
 def test_what_is_usual_is_neither_spoiled_by_some_poor_viewers_nor_above_the_setting() -> None:
