@@ -24,6 +24,8 @@ from cmstream.settings import Settings
 from tests.e2e.chromium import ROOT, drive, need_browser
 from tests.e2e.lossy_front import lossy_front
 
+WARM_UP_S = 5.0  # encoders find their rate, jitter buffers their depth
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -75,11 +77,13 @@ def served(variant: Variant, side_px: int) -> Iterator[str]:
         process.stdout.close()
 
 
-async def measured(variant: Variant, side_px: int, seconds: float, weather: Weather | None = None) -> dict[str, Any]:
+async def measured(
+    variant: Variant, side_px: int, seconds: float, weather: Weather | None = None, warm_up_s: float = WARM_UP_S
+) -> dict[str, Any]:
     """What `glass.mjs` reports, over lines of this weather for the publisher and for the viewer."""
     with served(variant, side_px) as address:
         async with nullcontext(address) if weather is None else lossy_front(address, weather) as front:
-            arguments = ("glass.mjs", front, str(seconds), variant.buffer)
+            arguments = ("glass.mjs", front, str(seconds), variant.buffer, str(warm_up_s))
             return await asyncio.to_thread(drive, *arguments, timeout_s=seconds + 200)
 
 

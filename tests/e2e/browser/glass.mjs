@@ -1,12 +1,12 @@
 /**
- * glass.mjs BASE SECONDS BUFFER: publishes a marked canvas, plays it back and measures; BUFFER "browser" leaves the jitter buffer as it is.
+ * glass.mjs BASE SECONDS BUFFER WARM_UP_S: publishes a marked canvas, plays it back and measures after the warm-up; BUFFER "browser"
+ * leaves the jitter buffer as it is.
  * A frame counts when it is shown with a legible mark and newer than all before; a freeze is the time between two such frames.
  */
 
 import { report } from "./chromium.mjs";
 
-const WARM_UP_MS = 5_000;
-const [base, seconds, buffer] = process.argv.slice(2);
+const [base, seconds, buffer, warmUp_s] = process.argv.slice(2);
 
 /** Runs in the page before anything else: what the console's scripts ask of the jitter buffer comes to nothing. */
 function leaveTheBuffer() {
@@ -76,5 +76,5 @@ async function measure({ warmUp_ms, window_ms }) {
 await report(async (page) => {
   if (buffer === "browser") await page.addInitScript(leaveTheBuffer);
   await page.goto(`${base}/healthz`);
-  return await page.evaluate(measure, { warmUp_ms: WARM_UP_MS, window_ms: 1000 * Number(seconds) });
+  return await page.evaluate(measure, { warmUp_ms: 1000 * Number(warmUp_s), window_ms: 1000 * Number(seconds) });
 });
