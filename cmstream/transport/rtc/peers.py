@@ -247,10 +247,10 @@ class Peers:
     async def _attended(self, peer: Peer) -> None:
         """A viewer that has gone without a word costs styling and an encode for as long as it is believed to watch."""
         await peer.connected.wait()
-        silence = Silence(self._clock, self._settings.idle_timeout_s)
+        silence = Silence(self._clock, self._settings.silence_timeout_s)
         compat.listen(peer.connection, silence.heard)
         await silence.too_long()
-        peer.end(f"nothing was heard of the viewer for {self._settings.idle_timeout_s:g} s")
+        peer.end(f"nothing was heard of the viewer for {self._settings.silence_timeout_s:g} s")
 
     async def _kicked(self, peer: Peer, publisher: Publisher) -> None:
         await publisher.closed.wait()
