@@ -21,9 +21,15 @@ def latent_noise(field: Tensor, channels: int, factor_px: int, count: int) -> Te
 
     Raises ValueError where a latent pixel has fewer numbers under it than are asked for.
     """
-    patterns = _patterns_on(channels * count, factor_px, field.device, field.dtype)
+    patterns = _fixed_patterns(channels * count, factor_px, field.device, field.dtype)
     seen = F.conv2d(field, patterns, stride=factor_px)
     return seen.view(len(seen), count, channels, *seen.shape[2:])
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch types it no better
+def _fixed_patterns(count: int, factor_px: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """A compiler would look through the cache and make them, and send them to the device, in every run."""
+    return _patterns_on(count, factor_px, device, dtype)
 
 
 @lru_cache(maxsize=32)
