@@ -140,6 +140,18 @@ class ModelSettings(Section):
         (LISTED,),
         description="Models clients may change to: names, 'wave=wave.safetensors', 'x=hf:owner/name'; 'listed' is every name.",
     )
+    controlnet: str = Field(
+        "",
+        description="ControlNet for edges (canny) of the model's base, a folder or 'hf:owner/name': gives 'structure'.",
+    )
+    ip_adapter: str = Field(
+        "",
+        description="IP-Adapter of the model's base, a file or 'hf:owner/name/file.safetensors': gives 'reference'.",
+    )
+    image_encoder: str = Field(
+        "",
+        description="What the IP-Adapter sees with, a folder or 'hf:owner/name/folder'; '': image_encoder beside its file.",
+    )
 
 
 class StreamSettings(Section):

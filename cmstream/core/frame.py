@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmstream.core.errors import InvalidFrame
-from cmstream.core.params import Params
 from cmstream.core.trace import Trace
+
+if TYPE_CHECKING:  # parameters may be pictures, whose check knows the sizes below
+    from cmstream.core.params import Params
 
 Rgb: TypeAlias = NDArray[np.uint8]  # [H,W,3] RGB, C-contiguous; whoever receives one must not write to it
 

@@ -14,9 +14,10 @@ from typing import Any, Literal, TypeAlias
 
 from cmstream.core.errors import InvalidParameters
 from cmstream.core.prompting import MAX_TEXT, MAX_TEXTS, text_mix
+from cmstream.core.sent_picture import MAX_PICTURE_URL, SentPicture, sent_picture
 
 JsonValue: TypeAlias = Any
-Kind = Literal["number", "integer", "style", "string", "choice", "weights"]
+Kind = Literal["number", "integer", "style", "string", "choice", "weights", "picture"]
 
 MAX_SEED = 2**32 - 1
 MAX_TRANSITION_MS = 10_000
@@ -49,6 +50,7 @@ class ParameterSpec:
     """One parameter that is understood: `number` and `integer` have an inclusive range, `style` and `choice` names.
 
     Of a `choice` exactly one name is chosen, a `style` may mix several, and `weights` have a number in range for any of them.
+    A `picture` is a `SentPicture`, or empty for none.
     """
 
     name: str
@@ -113,14 +115,15 @@ class Params:
     extra: Mapping[str, JsonValue] = field(default_factory=lambda: MappingProxyType({}))
 
     def as_json(self) -> dict[str, JsonValue]:
-        """The whole state as the HTTP API and gRPC show it: one style as its name, a mix as an object."""
+        """The state as the HTTP API and gRPC show it: one style as its name, a mix as an object, a picture as its digest."""
         style: JsonValue = self.style[0][0] if len(self.style) == 1 else dict(self.style)
+        extra = {name: value.digest if isinstance(value, SentPicture) else value for name, value in self.extra.items()}
         return {
             "style": style,
             "strength": self.strength,
             "seed": self.seed,
             "transition_ms": self.transition_ms,
-            **self.extra,
+            **extra,
         }
 
 
@@ -141,7 +144,7 @@ def apply_patch(specs: tuple[ParameterSpec, ...], params: Params, patch: Mapping
             problems[name] = f"unknown parameter; this model knows {', '.join(known)}"
             continue
         try:
-            checked[name] = _check(spec, value)
+            checked[name] = _check(spec, value, params.extra.get(name))
         except ValueError as error:
             problems[name] = str(error)
     if problems:
@@ -160,7 +163,7 @@ def carried_over(before: tuple[ParameterSpec, ...], params: Params, specs: tuple
     checked: dict[str, JsonValue] = {}
     for spec in specs:
         try:
-            checked[spec.name] = _check(spec, chosen.get(spec.name, spec.default))
+            checked[spec.name] = _check(spec, chosen.get(spec.name, spec.default), params.extra.get(spec.name))
         except ValueError:
             checked[spec.name] = _check(spec, spec.default)
     return _build(checked)
@@ -178,7 +181,8 @@ def _merge(params: Params, checked: Mapping[str, JsonValue]) -> Params:
     return replace(params, **common, extra=MappingProxyType({**params.extra, **extra}))
 
 
-def _check(spec: ParameterSpec, value: JsonValue) -> JsonValue:
+def _check(spec: ParameterSpec, value: JsonValue, now: JsonValue = None) -> JsonValue:
+    """`now` is what there is, for a picture's digest to stand for."""
     match spec.kind:
         case "number":
             return _number(spec, value)
@@ -190,6 +194,8 @@ def _check(spec: ParameterSpec, value: JsonValue) -> JsonValue:
             return _text(spec, value)
         case "weights":
             return _weights(spec, value)
+        case "picture":
+            return _picture(value, now)
         case "choice":
             if not isinstance(value, str) or value not in spec.choices:
                 raise ValueError(f"must be one of {', '.join(spec.choices)}")
@@ -220,6 +226,13 @@ def _text(spec: ParameterSpec, value: JsonValue) -> JsonValue:
     if not isinstance(value, str) or len(value) > MAX_STRING:
         raise ValueError(f"must be text of at most {MAX_STRING} characters")
     return value
+
+
+def _picture(value: JsonValue, now: JsonValue) -> SentPicture | str:
+    """The digest stands for the picture that there is: who sends back a whole state changes nothing."""
+    if isinstance(now, SentPicture) and value == now.digest:
+        return now
+    return "" if value == "" else sent_picture(value)
 
 
 def _weights(spec: ParameterSpec, value: JsonValue) -> dict[str, float]:
@@ -272,6 +285,8 @@ def _property(spec: ParameterSpec) -> dict[str, JsonValue]:
         return {**about, "oneOf": [{"type": "string", "maxLength": MAX_TEXT}, {**texts, "minProperties": 1}]}
     if spec.kind == "string":
         return {**about, "type": "string", "maxLength": MAX_STRING}
+    if spec.kind == "picture":
+        return {**about, "type": "string", "format": "data-url", "maxLength": MAX_PICTURE_URL}
     if spec.kind == "choice":
         return {**about, "type": "string", "enum": list(spec.choices)}
     return {**about, "type": spec.kind, "minimum": spec.minimum, "maximum": spec.maximum}

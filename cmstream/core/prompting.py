@@ -1,4 +1,4 @@
-"""What a stream asks of a model that hears prompts: texts with weights, and how hard to follow them. Pure data and functions.
+"""What a stream asks of a model that hears prompts: texts with weights, what else to heed, and how much. Pure functions.
 
 A mix is kept sorted by text, so that two ways to the same weights are the same mix, and a transition has no jump at its end.
 """
@@ -6,9 +6,11 @@ A mix is kept sorted by text, so that two ways to the same weights are the same 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
+
+from cmstream.core.sent_picture import SentPicture
 
 TextMix: TypeAlias = tuple[tuple[str, float], ...]
 
@@ -18,6 +20,8 @@ LoraMix: TypeAlias = tuple[tuple[str, float], ...]
 PROMPT, NEGATIVE_PROMPT = "prompt", "negative_prompt"
 STEPS, GUIDANCE, GUIDANCE_MODE = "steps", "guidance", "guidance_mode"
 LORAS = "loras"
+FEEDBACK, STRUCTURE, ETA = "feedback", "structure", "eta"
+REFERENCE, REFERENCE_SCALE = "reference", "reference_scale"
 RESIDUAL, FULL = "residual", "full"
 
 MAX_TEXTS = 4
@@ -29,7 +33,8 @@ NEGLIGIBLE = 1e-3
 class Prompting:
     """`prompt` and `negative` weights are above 0 and sum to 1; `guidance` 1 is none; `steps` evaluations a frame.
 
-    `is_full`: guidance against the negative prompt, at the price of a second evaluation.
+    `is_full`: guidance against the negative prompt, at the price of a second evaluation. `feedback`, `structure` and
+    `reference_scale` are 0 for nothing at all, the last wherever there is no `reference`. `eta` None is the model's own.
     """
 
     prompt: TextMix
@@ -38,6 +43,15 @@ class Prompting:
     steps: int = 1
     is_full: bool = False
     loras: LoraMix = ()
+    feedback: float = 0.0
+    """How much of what was painted before stays where the source stands still."""
+    structure: float = 0.0
+    """How much of the source's edges to keep."""
+    reference: SentPicture | None = None
+    """What to look like."""
+    reference_scale: float = 0.0
+    eta: float | None = None
+    """How much of the noise is drawn anew between evaluations."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -49,6 +63,7 @@ def prompting_of(extra: Mapping[str, Any]) -> Prompting | None:
     """Of a stream's accepted parameters; None where the model hears no prompts."""
     if PROMPT not in extra:
         return None
+    reference = extra.get(REFERENCE) or None
     return Prompting(
         text_mix(extra[PROMPT]),
         text_mix(extra.get(NEGATIVE_PROMPT, "")),
@@ -56,6 +71,11 @@ def prompting_of(extra: Mapping[str, Any]) -> Prompting | None:
         extra.get(STEPS, 1),
         extra.get(GUIDANCE_MODE) == FULL,
         tuple(sorted(extra.get(LORAS, {}).items())),
+        extra.get(FEEDBACK, 0.0),
+        extra.get(STRUCTURE, 0.0),
+        reference,
+        extra.get(REFERENCE_SCALE, 0.0) if reference else 0.0,
+        extra.get(ETA),
     )
 
 
@@ -76,16 +96,25 @@ def text_mix(value: str | Mapping[str, float]) -> TextMix:
 
 
 def blended(before: Prompting | None, after: Prompting | None, part: float) -> Prompting | None:
-    """On the way from one to the other; steps, the sort of guidance and LoRAs change at once."""
+    """On the way from one to the other; steps, the sort of guidance, LoRAs and one picture for another change at once.
+
+    A picture that comes or goes does so by its scale.
+    """
     if before is None or after is None or before == after:
         return after
-    return Prompting(
-        _between(before.prompt, after.prompt, part),
-        _between(before.negative, after.negative, part),
-        before.guidance + part * (after.guidance - before.guidance),
-        after.steps,
-        after.is_full,
-        after.loras,
+
+    def number(of: Callable[[Prompting], float]) -> float:
+        return of(before) + part * (of(after) - of(before))
+
+    return replace(
+        after,
+        prompt=_between(before.prompt, after.prompt, part),
+        negative=_between(before.negative, after.negative, part),
+        guidance=number(lambda one: one.guidance),
+        feedback=number(lambda one: one.feedback),
+        structure=number(lambda one: one.structure),
+        reference=after.reference or before.reference,
+        reference_scale=number(lambda one: one.reference_scale),
     )
 
 

@@ -41,6 +41,10 @@ class _ParameterKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     """One of the names in choices."""
     PARAMETER_KIND_WEIGHTS: _ParameterKind.ValueType  # 6
     """An object of numbers by name, for any of the names in choices."""
+    PARAMETER_KIND_PICTURE: _ParameterKind.ValueType  # 7
+    """A picture: a data URL of a JPEG, PNG or WebP in base64, of at most 512 KB, or empty for none. Wherever parameters are
+    told, "sha256:" and the digest of the file stand for it; sent back, that keeps the picture there is.
+    """
 
 class ParameterKind(_ParameterKind, metaclass=_ParameterKindEnumTypeWrapper):
     """What values a parameter takes."""
@@ -58,6 +62,10 @@ PARAMETER_KIND_CHOICE: ParameterKind.ValueType  # 5
 """One of the names in choices."""
 PARAMETER_KIND_WEIGHTS: ParameterKind.ValueType  # 6
 """An object of numbers by name, for any of the names in choices."""
+PARAMETER_KIND_PICTURE: ParameterKind.ValueType  # 7
+"""A picture: a data URL of a JPEG, PNG or WebP in base64, of at most 512 KB, or empty for none. Wherever parameters are
+told, "sha256:" and the digest of the file stand for it; sent back, that keeps the picture there is.
+"""
 Global___ParameterKind: typing_extensions.TypeAlias = ParameterKind
 
 @typing.final

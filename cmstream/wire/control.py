@@ -21,6 +21,7 @@ _KINDS: dict[Kind, pb.ParameterKind.ValueType] = {
     "string": pb.PARAMETER_KIND_STRING,
     "choice": pb.PARAMETER_KIND_CHOICE,
     "weights": pb.PARAMETER_KIND_WEIGHTS,
+    "picture": pb.PARAMETER_KIND_PICTURE,
 }
 _KINDS_BACK = {value: kind for kind, value in _KINDS.items()}
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from cmstream.core.errors import InvalidParameters
 from cmstream.core.params import ParameterSpec, apply_patch, common_parameters, default_params, json_schema
 from cmstream.core.prompting import MAX_TEXTS, Prompting, blended, prompting_of, text_mix
+from cmstream.core.sent_picture import sent_picture
+from tests.core.sending import picture_url
 
 SPECS = (*common_parameters(("prompt",)), ParameterSpec("prompt", "string", "a cat", "Prompt", "", is_mixed=True))
 
@@ -58,3 +61,27 @@ def test_a_blend_of_blends_keeps_few_texts() -> None:
         assert shown is not None
         assert len(shown.prompt) <= MAX_TEXTS
         assert math.fsum(weight for _, weight in shown.prompt) == pytest.approx(1)
+
+
+def test_what_else_is_asked_for_is_read_and_a_scale_without_a_picture_is_none() -> None:
+    picture = sent_picture(picture_url(1))
+    asked = {"feedback": 0.5, "structure": 0.2, "reference": picture, "reference_scale": 0.7, "eta": 0.1}
+    expected = Prompting((("a", 1.0),), feedback=0.5, structure=0.2, reference=picture, reference_scale=0.7, eta=0.1)
+    assert prompting_of({"prompt": "a", **asked}) == expected
+    without = prompting_of({"prompt": "a", "reference": "", "reference_scale": 0.7})
+    assert without == Prompting((("a", 1.0),))
+
+
+def test_scales_blend_and_a_picture_comes_and_goes_by_its_own() -> None:
+    one, other = (sent_picture(picture_url(seed)) for seed in (1, 2))
+    plain = Prompting((("a", 1.0),))
+    looked = Prompting((("a", 1.0),), feedback=0.8, structure=1.0, reference=one, reference_scale=0.6, eta=1.0)
+    for before, after, part in ((plain, looked, 0.25), (looked, plain, 0.75)):
+        found = blended(before, after, part)
+        assert found is not None
+        assert (found.reference, found.eta) == (one, after.eta)
+        assert (found.feedback, found.structure, found.reference_scale) == pytest.approx((0.2, 0.25, 0.15))
+    swapped = blended(looked, replace(looked, reference=other, reference_scale=0.2), 0.5)
+    assert swapped is not None
+    assert swapped.reference == other
+    assert swapped.reference_scale == pytest.approx(0.4)

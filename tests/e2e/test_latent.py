@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from skimage import data
 
 from cmstream.client import Client, Result
 from cmstream.client.stream import Stream
 from cmstream.core.frame import Rgb
+from cmstream.core.picture import encode_png
+from cmstream.models.latent.loading import load_folder
 from tests.e2e.chromium import drive, need_browser, served
 from tests.e2e.serving import serving
 from tests.models.latent.checkpoints import write_checkpoint, write_lora
+from tests.models.latent.hinting import write_adapter, write_controlnet, write_image_encoder
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -27,11 +31,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def environment(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     ink = write_lora(tmp_path_factory.mktemp("ink"), model, seed=1)
+    beside, loaded = tmp_path_factory.mktemp("beside"), load_folder(model)
+    write_image_encoder(beside / "image_encoder")
     return {
         "CMSTREAM_ENGINE__MODEL": str(model),
         "CMSTREAM_ENGINE__SIZE_PX": "128",
         "CMSTREAM_STREAMS__ADAPT": "false",
         "CMSTREAM_MODELS__LORAS": json.dumps([f"ink={ink}"]),
+        "CMSTREAM_MODELS__CONTROLNET": str(write_controlnet(beside / "canny", loaded)),
+        "CMSTREAM_MODELS__IP_ADAPTER": str(write_adapter(beside / "adapter.safetensors", loaded)),
         "CMSTREAM_MODELS__OFFLINE": "true",
     }
 
@@ -44,15 +52,18 @@ def address(environment: dict[str, str]) -> Iterator[str]:
 
 def test_the_console_shows_boxes_for_prompts_and_what_is_typed_arrives_while_frames_flow(address: str, tmp_path: Path) -> None:
     need_browser()
-    seen = drive("prompts.mjs", address, str(tmp_path / "console.png"))
+    photograph = tmp_path / "photograph.png"
+    photograph.write_bytes(encode_png(np.ascontiguousarray(data.astronaut())))  # type: ignore[no-untyped-call]  # scikit-image has no types
+    seen = drive("prompts.mjs", address, str(photograph), str(tmp_path / "console.png"))
     assert seen["errors"] == []
-    assert {"prompt", "negative_prompt", "steps", "guidance", "guidance_mode", "loras", "strength", "seed"} <= {
-        *seen["controls"]
-    }
+    wanted = {"prompt", "negative_prompt", "steps", "guidance", "guidance_mode", "loras", "strength", "seed"}
+    assert wanted | {"feedback", "structure", "reference", "reference_scale"} <= {*seen["controls"]}
     assert seen["before"] == "an oil painting, thick brush strokes"
     assert seen["one"]["prompt"] == "a red cat"
     assert seen["mixed"]["prompt"].keys() == {"a red cat", "blue house"}
     assert seen["inked"]["loras"] == {"ink": 2.0}
+    assert seen["looked"]["reference"].startswith("sha256:")
+    assert "data:" not in seen["address"]
     assert seen["flows"] >= 2
     assert seen["left"]["prompt"] == "a red cat"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tests.core.sending import picture_url
 from tests.fuzz.mutation import OFFERS
 from tests.transport.http.talking import grey, jpeg_frame, opening, raw_frame, update
 
@@ -21,6 +22,7 @@ PATCHES = tuple(
         {"strength": 0.5, "seed": 7},
         {"style": {"ink": 1, "oil": 2.5}, "transition_ms": 800},
         {"style": "neon", "strength": 1, "seed": 123456789012345678901234567890},
+        {"reference": picture_url(1, 16)},
         {"strength": None, "nonsense": [1, {"deep": [[]]}]},
     )
 )

@@ -10,13 +10,16 @@ import math
 from collections.abc import Callable
 
 from cmstream.core.errors import InvalidInput, InvalidOffer, InvalidParameters
-from cmstream.core.params import MAX_SEED, apply_patch, common_parameters, default_params
+from cmstream.core.params import MAX_SEED, ParameterSpec, apply_patch, common_parameters, default_params
 from cmstream.transport.http.api import parameters_of
 from cmstream.transport.http.problem import status_of
 from cmstream.transport.http.websocket import _request
 from cmstream.transport.rtc.offer import MAX_CANDIDATES, MAX_SDP_BYTES, check_offer, trickled, username_fragments
 
-SPECS = common_parameters(("oil", "ink", "neon"))
+SPECS = (
+    *common_parameters(("oil", "ink", "neon")),
+    ParameterSpec("reference", "picture", "", "Reference", "A picture to look like."),
+)
 MAX_REASON = 2000
 
 

@@ -66,9 +66,10 @@ export class Address {
     return Object.fromEntries(entries.map(([name, text]) => [name, parsed(text)]));
   }
 
-  /** @param {string} name @param {unknown} value undefined takes it out */
+  /** A picture is too long for an address, and is left out. @param {string} name @param {unknown} value undefined takes it out */
   setParameter(name, value) {
-    if (value !== undefined) return this.set(name, typeof value === "string" ? value : JSON.stringify(value));
+    const isPicture = typeof value === "string" && value.startsWith("data:");
+    if (value !== undefined && !isPicture) return this.set(name, typeof value === "string" ? value : JSON.stringify(value));
     this.#query.delete(name);
     this.#writeSoon();
   }

@@ -52,6 +52,7 @@ import { Problem, ask } from "./problem.js";
 /**
  * @typedef {object} ParameterSchema
  * @property {string} [type]
+ * @property {string} [format]
  * @property {string} [title]
  * @property {string} [description]
  * @property {unknown} [default]

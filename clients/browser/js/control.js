@@ -1,6 +1,7 @@
 /** One live control per parameter, chosen by its JSON Schema. Every control is a labelled field with room for a problem. */
 
 import { ChoiceControl } from "./control-choice.js";
+import { PictureControl } from "./control-picture.js";
 import { PromptControl } from "./control-prompt.js";
 import { SeedControl } from "./control-seed.js";
 import { SliderControl } from "./control-slider.js";
@@ -33,6 +34,7 @@ export function controlOf(name, schema, onInput) {
   const span = (schema.maximum ?? Infinity) - (schema.minimum ?? -Infinity);
   if (schema.type === "integer" && span > SLIDER_STEPS) return new SeedControl(name, schema, onInput);
   if ((schema.type === "number" || schema.type === "integer") && Number.isFinite(span)) return new SliderControl(name, schema, onInput);
+  if (schema.format === "data-url") return new PictureControl(name, schema, onInput);
   if (schema.type === "string") return new TextControl(name, schema, onInput);
   return null;
 }

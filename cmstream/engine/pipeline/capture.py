@@ -62,7 +62,7 @@ class Capturer:
 
     def _capture(self, workspace: Workspace) -> None:
         rehearsal = Buffers(self._device, workspace.layout)
-        self._stream.run(first_row, (), (rehearsal.rows,))
+        self._stream.run(first_row, (), rehearsal.indices)
         for bucket in reversed(self._buckets):
             if workspace.dropped:
                 return
@@ -86,6 +86,7 @@ class Capturer:
         self._rehearsed.synchronize()
 
 
-def first_row(rows: Tensor) -> None:
+def first_row(*indices: Tensor) -> None:
     """Every row the first: what memory happens to hold is no index of anything."""
-    rows.zero_()
+    for rows in indices:
+        rows.zero_()

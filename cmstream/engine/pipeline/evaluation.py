@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -22,8 +22,12 @@ from cmstream.models.base import Model
 
 log = logging.getLogger(__name__)
 
-Step: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""src [B,H,W,3] uint8, rows [B] int64, noise [R,3,H',W'], looks [R,W] -> [B,H,W,3] uint8."""
+Step: TypeAlias = Callable[..., Any]
+"""src [B,H,W,3] uint8, rows [B] int64, noise [R,3,H',W'], looks [R,W] -> [B,H,W,3] uint8.
+
+Where frames are remembered, memory rows [B] int64 come after the rows and the memory [M,...] last, and what is to be
+remembered of each frame [B,...] is returned beside the pictures.
+"""
 Compiler: TypeAlias = Callable[[Step], Step]
 
 RECOMPILATIONS = 256
@@ -56,8 +60,13 @@ class Course(Protocol):
         """How it wants looks."""
         ...
 
-    def step(self, src: Tensor, rows: Tensor, noise: Tensor, looks: Tensor) -> Tensor:
-        """The usual `Step`, of which graphs are made."""
+    @property
+    def step(self) -> Step:
+        """The usual one, of which graphs are made."""
+        ...
+
+    def work(self, step: Step, bucket: int) -> Work:
+        """`step`, or what a compiler made of it, on the buffers of a workspace, in their order."""
         ...
 
     def turn(self, looks: Sequence[Look], usual: Work) -> Turn:
@@ -66,7 +75,7 @@ class Course(Protocol):
 
 
 class StyleCourse:
-    """A painter's: all looks run alike."""
+    """A painter's: all looks run alike, and nothing is remembered."""
 
     def __init__(self, model: Model) -> None:
         self.table = StyleTable(model.spec.styles)
@@ -77,13 +86,21 @@ class StyleCourse:
         look = looks.index_select(0, rows)
         return style_batch(self._model, src, noise.index_select(0, rows), LookRows(look[:, :-2], look[:, -2], look[:, -1]))
 
+    def work(self, step: Step, bucket: int) -> Work:
+        """See `Course`."""
+
+        def work(src: Tensor, rows: Tensor, noise: Tensor, looks: Tensor, styled: Tensor) -> None:
+            styled[:bucket].copy_(step(src[:bucket], rows[:bucket], noise, looks))
+
+        return work
+
     def turn(self, looks: Sequence[Look], usual: Work) -> Turn:
         """See `Course`."""
         return Turn(usual)
 
 
 class Evaluation:
-    """`work` of every bucket: reads (src, rows, noise, looks), writes (styled). Compiled where that is wanted and works."""
+    """`work` of every bucket, on the buffers of a workspace. Compiled where that is wanted and works."""
 
     def __init__(self, model: Model, compiler: Compiler | None = None, course: Course | None = None) -> None:
         self._course = course or StyleCourse(model)
@@ -104,20 +121,13 @@ class Evaluation:
 
     def plain(self, bucket: int) -> Work:
         """What serves while there is no graph: it starts at once."""
-        return _work(self._course.step, bucket)
+        return self._course.work(self._course.step, bucket)
 
     def fast(self, bucket: int) -> Work:
         """What graphs are made of. Its first run at a size compiles, and may raise anything."""
-        return _work(self._fast or self._course.step, bucket)
+        return self._course.work(self._fast or self._course.step, bucket)
 
     def give_up_compiling(self, why: BaseException) -> None:
         """From now on `fast` is `plain`."""
         log.warning("torch.compile failed, the model runs without it: %s: %s", type(why).__name__, why)
         self._fast = None
-
-
-def _work(step: Step, bucket: int) -> Work:
-    def work(src: Tensor, rows: Tensor, noise: Tensor, looks: Tensor, styled: Tensor) -> None:
-        styled[:bucket].copy_(step(src[:bucket], rows[:bucket], noise, looks))
-
-    return work

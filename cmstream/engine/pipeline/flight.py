@@ -37,15 +37,16 @@ LOST = Finished(np.empty((0, 0, 0, 3), np.uint8), 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """Where in a slot's arena the pictures of a batch lie, and the rows of the banks, padded to the bucket."""
+    """Where in a slot's arena the pictures of a batch lie, and the rows of the banks and memories, padded to the bucket."""
 
     pictures: Part
-    rows: Part
+    indices: tuple[Part, ...]
 
-    def load(self, arena: Tensor, src: Tensor, rows: Tensor) -> None:
+    def load(self, arena: Tensor, src: Tensor, *indices: Tensor) -> None:
         """On the device. What pads a batch is left as it was: nobody looks at what is made of it."""
         src[: self.pictures.shape[0]].copy_(self.pictures.of(arena))
-        rows[: self.rows.shape[0]].copy_(self.rows.of(arena))
+        for rows, part in zip(indices, self.indices, strict=True):
+            rows[: part.shape[0]].copy_(part.of(arena))
 
 
 def unload(bucket: int, styled: Tensor, arena: Tensor) -> None:

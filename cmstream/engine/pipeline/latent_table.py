@@ -5,6 +5,7 @@ Frames with other prompts, strengths, guidance and plans of one length share a b
 
 from __future__ import annotations
 
+import math
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -14,15 +15,18 @@ from torch import Tensor
 from cmstream.core.look import Look
 from cmstream.core.prompting import LoraMix, Prompting, TextMix
 from cmstream.engine.pipeline.look_table import Row
-from cmstream.models.latent.direct import Heard, Rows
+from cmstream.models.latent.direct import Rows
 from cmstream.models.latent.embedding import Embedding
 from cmstream.models.latent.family import Guidance
+from cmstream.models.latent.hints import Likeness
 from cmstream.models.latent.model import LatentModel
 from cmstream.models.latent.schedule import MAX_STEPS, Plan, Step, plan
 
 IDENTITY = Step(0.0, 1.0, 1.0, skip=1.0, out=0.0)
 """An evaluation of which nothing is kept, in the place of a plan of none. Nothing in it is divided by 0."""
 COLUMNS = len(astuple(IDENTITY))
+NUMBERS = 5
+"""Guidance, whether nothing is done, and how much of feedback, edges and the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +43,32 @@ class Course:
 class Unpacked:
     """Rows of a batch again, on the device."""
 
-    heard: Heard
+    prompt: Embedding
+    negative: Embedding | None  # where the course hears one
+    guidance: Tensor  # [B]
     rows: tuple[Rows, ...]  # one for each evaluation
     passes: Tensor  # [B] bool, where the source is what is shown
+    feedback: Tensor  # [B]
+    structure: Tensor  # [B]
+    likeness: Likeness | None  # where pictures are heard
 
 
 class LatentTable:
-    """Prompt, negative prompt where the family has one, guidance, whether nothing is done, and the plan."""
+    """Prompt, negative prompt where the family has one, picture where those are heard, five numbers, and the plan."""
 
-    def __init__(self, model: LatentModel) -> None:
+    def __init__(self, model: LatentModel, dtype: torch.dtype) -> None:
+        """`dtype` is what the network hears in; the model is where it runs already."""
         self._model = model
+        self._dtype = dtype
         self._family = model.loaded.family
         shown = model.default_embedding
         self._shapes = [tuple(each.shape[1:]) for each in _parts(shown)]
         self._dtypes = [each.dtype for each in _parts(shown)]
-        self._embedding = sum(int(np.prod(shape)) for shape in self._shapes)
+        self._embedding = sum(math.prod(shape) for shape in self._shapes)
         self._hears_negative = self._family.guidance is Guidance.FREE
-        self.width = self._embedding * (1 + self._hears_negative) + 2 + MAX_STEPS * COLUMNS
+        self._blank = None if model.references is None else model.references.blank.to(model.device, dtype)
+        self._picture = 0 if self._blank is None else self._blank.picture.numel()
+        self.width = self._embedding * (1 + self._hears_negative) + self._picture + NUMBERS + MAX_STEPS * COLUMNS
 
     def __repr__(self) -> str:
         return f"<LatentTable of {self.width} numbers a row>"
@@ -69,8 +82,9 @@ class LatentTable:
         prompting, steps = self._model.prompting_of(look), self.plan(look)
         texts = (prompting.prompt, prompting.negative) if self._hears_negative else (prompting.prompt,)
         columns = [astuple(step) for step in (steps or (IDENTITY,))]
-        tail = [prompting.guidance, float(not steps), *(number for step in columns for number in step)]
-        head = [number for text in texts for number in self._flat(text)]
+        scales = (prompting.feedback, prompting.structure, prompting.reference_scale)
+        tail = [prompting.guidance, float(not steps), *scales, *(number for step in columns for number in step)]
+        head = [number for text in texts for number in self._flat(text)] + self._seen(prompting)
         found = np.zeros(self.width, np.float32)
         filled = np.concatenate([*head, np.array(tail, np.float32)])
         found[: len(filled)] = filled
@@ -78,33 +92,60 @@ class LatentTable:
 
     def plan(self, look: Look) -> Plan:
         """The evaluations that a look asks for; none where there is no noise to remove."""
-        return plan(self._family, self._model.prompting_of(look).steps, look.strength)
+        prompting = self._model.prompting_of(look)
+        return plan(self._family, prompting.steps, look.strength, prompting.eta)
+
+    def memory(self, field_px: tuple[int, int]) -> tuple[int, ...]:
+        """See `LookTable`: latents of the source, and of what was painted."""
+        autoencoder = self._model.loaded.path.autoencoder
+        return 2, autoencoder.channels, field_px[0] // autoencoder.factor_px, field_px[1] // autoencoder.factor_px
+
+    def remembers(self, look: Look) -> bool:
+        """See `LookTable`."""
+        return self._model.prompting_of(look).feedback > 0
 
     def course(self, look: Look) -> Course:
         """What a frame with this look has to share with the others of its evaluation."""
         prompting = self._model.prompting_of(look)
         return Course(max(1, len(self.plan(look))), self._model.is_twice(prompting), prompting.loras)
 
-    def unpack(self, looks: Tensor, course: Course, dtype: torch.dtype) -> Unpacked:
+    def unpack(self, looks: Tensor, course: Course) -> Unpacked:
         """`looks` [B,width] float32, rows of one course. Views and casts only: it is part of a graph."""
-        prompt, rest = self._taken(looks, dtype)
+        prompt, rest = self._taken(looks)
         negative = None
         if self._hears_negative:
-            negative, rest = self._taken(rest, dtype)
-        steps = rest[:, 2 : 2 + course.steps * COLUMNS].view(len(rest), course.steps, COLUMNS)
-        heard = Heard(prompt, rest[:, 0], negative if course.is_twice else None)
-        return Unpacked(heard, tuple(Rows.of(step) for step in steps.unbind(1)), rest[:, 1] > 0)
+            negative, rest = self._taken(rest)
+        picture, rest = rest[:, : self._picture], rest[:, self._picture :]
+        guidance, passes, feedback, structure, scale = rest[:, :NUMBERS].unbind(1)
+        steps = rest[:, NUMBERS : NUMBERS + course.steps * COLUMNS].view(len(rest), course.steps, COLUMNS)
+        rows = tuple(Rows.of(step) for step in steps.unbind(1))
+        against, likeness = negative if course.is_twice else None, self._likeness(picture, scale)
+        return Unpacked(prompt, against, guidance, rows, passes > 0, feedback, structure, likeness)
+
+    def _likeness(self, picture: Tensor, scale: Tensor) -> Likeness | None:
+        if self._blank is None:
+            return None
+        shape = (len(picture), *self._blank.picture.shape[1:])
+        return Likeness(picture.view(shape).to(self._dtype), self._blank.against.expand(shape), scale)
+
+    def _seen(self, prompting: Prompting) -> list[Row]:
+        """The picture, where those are heard; zeros for none."""
+        if self._model.references is None:
+            return []
+        if prompting.reference is None:
+            return [np.zeros(self._picture, np.float32)]
+        return [self._model.references.heard(prompting.reference, 1.0).picture.flatten().numpy()]
 
     def _flat(self, mix: TextMix) -> list[Row]:
         parts = _parts(self._model.prompts.heard(mix))
         return [part.detach().to("cpu", torch.float32).flatten().numpy() for part in parts]
 
-    def _taken(self, looks: Tensor, dtype: torch.dtype) -> tuple[Embedding, Tensor]:
+    def _taken(self, looks: Tensor) -> tuple[Embedding, Tensor]:
         """The embedding that a row begins with, and what is left of it."""
         parts: list[Tensor] = []
         for shape, own in zip(self._shapes, self._dtypes, strict=True):
-            size = int(np.prod(shape))
-            parts.append(looks[:, :size].view(len(looks), *shape).to(dtype if own.is_floating_point else own))
+            size = math.prod(shape)
+            parts.append(looks[:, :size].view(len(looks), *shape).to(self._dtype if own.is_floating_point else own))
             looks = looks[:, size:]
         shown = self._model.default_embedding
         names = iter(parts)

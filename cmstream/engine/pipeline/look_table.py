@@ -27,6 +27,14 @@ class LookTable(Protocol):
         """[width] float32. Raises EngineFailed for a look that was never prepared."""
         ...
 
+    def memory(self, field_px: tuple[int, int]) -> tuple[int, ...]:
+        """The shape of what a frame with fields of (height, width) leaves for the next; empty where frames leave nothing."""
+        ...
+
+    def remembers(self, look: Look) -> bool:
+        """Whether a frame with this look is led by the one before."""
+        ...
+
 
 class StyleTable:
     """Weights of `styles`, strength, stroke scale."""
@@ -43,3 +51,11 @@ class StyleTable:
     def row(self, look: Look) -> Row:
         """See `LookTable`."""
         return np.array(self.key(look), np.float32)
+
+    def memory(self, field_px: tuple[int, int]) -> tuple[int, ...]:
+        """See `LookTable`."""
+        return ()
+
+    def remembers(self, look: Look) -> bool:
+        """See `LookTable`."""
+        return False

@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
@@ -30,6 +31,7 @@ from cmstream.engine.pipeline.capture import Capturer
 from cmstream.engine.pipeline.device import Device, Stream
 from cmstream.engine.pipeline.evaluation import Evaluation, Turn
 from cmstream.engine.pipeline.flight import LOST, Finished, InFlight, Staging, unload
+from cmstream.engine.pipeline.memories import NOBODY, MemoryBinding
 from cmstream.engine.pipeline.packing import ALIGNMENT, Packing, Part, aligned
 from cmstream.engine.pipeline.slots import Slot, SlotRing
 from cmstream.engine.pipeline.workspace import Buffers, Size, Workspace
@@ -58,6 +60,7 @@ class Pipeline:
         self._noise = NoiseBank(CPU)
         self._moving = MovingNoise()
         self._workspaces: OrderedDict[Size, Workspace] = OrderedDict()
+        self._remembering: dict[int, Size] = {}  # at which size a stream remembers its last frame
         self._most = SPARE_SIZES
 
     def __repr__(self) -> str:
@@ -73,15 +76,21 @@ class Pipeline:
         pictures = packing.stack(sources)
         try:
             binding = workspace.bank.bind(frames, packing)
-            rows = packing.add(np.array([*binding.rows, *(binding.rows[-1:] * (bucket - len(batch)))], np.int64))
+            memory = self._remembered(workspace, batch, packing)
+            indices = [_padded(binding.rows, binding.rows[-1], bucket)]
+            if memory is not None:
+                indices.append(_padded(memory.rows, NOBODY, bucket))
+            staging = Staging(pictures, tuple(packing.add(each) for each in indices))
             shape = (bucket, *pictures.shape[1:])
             slot.reserve(packing.nbytes, Part(0, shape, torch.uint8).nbytes)
             self._upload(slot, packing)
             turn = self._evaluation.turn([one.look for one in batch], bucket)
-            self._evaluate(slot, workspace, bucket, binding, Staging(pictures, rows), turn)
+            self.compute.wait(slot.uploaded)
+            self._update(self.compute, slot, workspace.buffers, binding, memory)
+            self._evaluate(slot, workspace, bucket, staging, turn)
             self._download(slot, shape)
         except BaseException:
-            workspace.bank.reset()  # what it holds may not be what its books say
+            workspace.reset()  # what it holds may not be what its books say
             raise
         return InFlight(slot, workspace, shape, len(batch))
 
@@ -113,7 +122,8 @@ class Pipeline:
         """Free what is kept of a stream. On the thread that launches."""
         self._moving.forget(stream_id)
         for workspace in self._workspaces.values():
-            workspace.bank.forget(stream_id)
+            workspace.forget(stream_id)
+        self._remembering.pop(stream_id, None)
 
     def release(self) -> None:
         """Give up all that can be made again and hand the memory back. On the thread that launches, which waits."""
@@ -146,11 +156,25 @@ class Pipeline:
         self.copy_in.copy(slot.device_in, slot.host_in, packing.nbytes)
         self.copy_in.record(slot.uploaded)
 
-    def _evaluate(self, slot: Slot, workspace: Workspace, bucket: int, binding: Binding, staging: Staging, turn: Turn) -> None:
-        self.compute.wait(slot.uploaded)
-        self._update(self.compute, slot, workspace.buffers, binding)
+    def _remembered(self, workspace: Workspace, batch: Sequence[EngineInput], packing: Packing) -> MemoryBinding | None:
+        """A stream that comes from another size, or asked for nothing to be remembered meanwhile, begins with nothing."""
+        table, size_px = self._evaluation.table, workspace.layout.size_px
+        if not workspace.layout.memory:
+            return None
+        frames = [(one.stream_id, table.remembers(one.look)) for one in batch]
+        for stream_id, remembers in frames:
+            if self._remembering.get(stream_id) == (size_px if remembers else None):
+                continue
+            for each in self._workspaces.values():
+                each.memories.forget(stream_id)
+            self._remembering.pop(stream_id, None)
+            if remembers:
+                self._remembering[stream_id] = size_px
+        return workspace.memories.bind(frames, packing)
+
+    def _evaluate(self, slot: Slot, workspace: Workspace, bucket: int, staging: Staging, turn: Turn) -> None:
         buffers = workspace.buffers
-        self.compute.run(staging.load, [slot.device_in], [buffers.src, buffers.rows])
+        self.compute.run(staging.load, [slot.device_in], [buffers.src, *buffers.indices])
         if turn.before is not None:
             self.compute.run(turn.before, (), ())
         graph = workspace.graphs.get(bucket) if turn.is_usual else None
@@ -161,11 +185,13 @@ class Pipeline:
         self.compute.run(partial(unload, bucket), [buffers.styled], [slot.device_out])
         self.compute.record(slot.computed)
 
-    def _update(self, stream: Stream, slot: Slot, buffers: Buffers, binding: Binding) -> None:
+    def _update(self, stream: Stream, slot: Slot, buffers: Buffers, binding: Binding, memory: MemoryBinding | None) -> None:
         if binding.looks is not None:
             stream.run(binding.looks.apply, [slot.device_in], [buffers.looks])
         for update in binding.noise:
             stream.run(update.apply, [slot.device_in], [buffers.fields, buffers.noise, buffers.scratch])
+        if memory is not None and memory.fresh is not None:
+            stream.run(memory.empty, [slot.device_in], buffers.memory)
 
     def _download(self, slot: Slot, shape: tuple[int, ...]) -> None:
         self.copy_out.wait(slot.computed)
@@ -185,3 +211,7 @@ class Pipeline:
 
     def _drop(self) -> None:
         self._workspaces.popitem(last=False)[1].dropped = True
+
+
+def _padded(rows: Sequence[int], padding: int, bucket: int) -> NDArray[np.int64]:
+    return np.array([*rows, *[padding] * (bucket - len(rows))], np.int64)

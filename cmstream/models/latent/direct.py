@@ -125,7 +125,7 @@ class DirectPath:
         latent = self.autoencoder.encode(src)
         past = past_of(memories, feedback, latent)
         memory = steadied(latent, self.painted(latent, noise, plans, heard), past)
-        return self.autoencoder.decode(memory.painted), memory
+        return self.autoencoder.decode(memory.painted.to(latent.dtype)), memory
 
     def begun(self, latent: Tensor, noise: Tensor, rows: Rows) -> Tensor:
         """x at the level that each row begins at, in the precision of `rows`: of the source's latent and noise, [B,C,h,w]."""

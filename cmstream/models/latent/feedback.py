@@ -27,7 +27,7 @@ MAX_FEEDBACK = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Of one stream, or a batch of them."""
+    """Of one stream, or a batch of them. float32; NaN where nothing is remembered."""
 
     source: Tensor  # [B,C,h,w], latents of what was painted from
     painted: Tensor  # [B,C,h,w], latents of what was painted
@@ -54,22 +54,23 @@ def past_of(memories: Sequence[Memory | None], feedback: Sequence[float], latent
         if not 0 <= one <= MAX_FEEDBACK:
             raise ValueError(f"feedback must be 0 to {MAX_FEEDBACK}, not {one}")
     kept = [one if one is not None and one.source.shape[1:] == latent.shape[1:] else None for one in memories]
-    nothing = torch.zeros_like(latent[:1])
-    source = torch.cat([nothing if one is None else one.source.to(latent) for one in kept])
-    painted = torch.cat([nothing if one is None else one.painted.to(latent) for one in kept])
+    nothing = torch.full_like(latent[:1], torch.nan, dtype=torch.float32)
+    source = torch.cat([nothing if one is None else one.source.to(nothing) for one in kept])
+    painted = torch.cat([nothing if one is None else one.painted.to(nothing) for one in kept])
     wanted = [0.0 if one is None else share for one, share in zip(kept, feedback, strict=True)]
-    return Past(Memory(source, painted), torch.tensor(wanted, device=latent.device, dtype=latent.dtype))
+    return Past(Memory(source, painted), torch.tensor(wanted, device=latent.device))
 
 
 def steadied(source: Tensor, painted: Tensor, past: Past) -> Memory:
-    """What to show, as `painted`, and what to remember: the same. Latents [B,C,h,w].
+    """What to show, as `painted`, and what to remember: the same. Latents [B,C,h,w] -> float32.
 
-    With no feedback it is `source` and `painted` to the bit. A pixel that was no number once is not remembered.
+    With no feedback it is `source` and `painted` to the bit, and so it is where what is remembered is no number.
     """
-    is_number = torch.isfinite(past.memory.painted).all(1, keepdim=True)
-    before = torch.where(is_number, past.memory.painted, 0)
-    weight = past.feedback[:, None, None, None] * stillness(source, past.memory.source) * is_number
-    return Memory(torch.lerp(source, past.memory.source, weight), torch.lerp(painted, before, weight))
+    source, painted = source.float(), painted.float()  # a twentieth of a small change is less than bfloat16 can add
+    known = torch.isfinite(past.memory.source + past.memory.painted).all(1, keepdim=True)
+    before = Memory(torch.where(known, past.memory.source, source), torch.where(known, past.memory.painted, painted))
+    weight = past.feedback[:, None, None, None] * stillness(source, before.source)
+    return Memory(torch.lerp(source, before.source, weight), torch.lerp(painted, before.painted, weight))
 
 
 def stillness(source: Tensor, remembered: Tensor) -> Tensor:

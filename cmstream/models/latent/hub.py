@@ -77,21 +77,30 @@ class Hub:
 
     def fetch_file(self, reference: HubReference, file: str, on_progress: OnProgress) -> Path:
         """One safetensors file of a repository, such as a LoRA. Raises as `fetch` does, and NotFound where it has none such."""
+        if not file.endswith(".safetensors"):
+            raise NotFound(f"{file[:80]!r} of {reference} is no file of safetensors; see its page on the hub")
+        return self.fetch_files(reference, (file,), on_progress) / file
+
+    def fetch_files(self, reference: HubReference, files: Sequence[str], on_progress: OnProgress) -> Path:
+        """Files of safetensors and JSON, and the folder that they are in by their paths. Raises as `fetch_file` does."""
         known = self.folder(reference)
-        if known is not None and (known / file).is_file():
-            return known / file
+        missing = [file for file in files if known is None or not (known / file).is_file()]
+        if known is not None and not missing:
+            return known
         if self._offline:
             raise Unavailable(
-                f"{file} of {reference} is not downloaded and the hub may not be asked: start it once without offline"
+                f"{missing[0]} of {reference} is not downloaded and the hub may not be asked: start it once without offline"
             )
         with translated(reference, self.root):
             api = optional("huggingface_hub").HfApi(endpoint=self._endpoint, token=self._token)
             about = api.model_info(reference.repository, revision=reference.revision, files_metadata=True)
-            found = [RemoteFile(one.rfilename, one.size or 0) for one in about.siblings if one.rfilename == file]
-            if not found or not file.endswith(".safetensors"):
-                raise NotFound(f"{reference} has no file {file[:80]!r} of safetensors; see its page on the hub")
+            sizes = {one.rfilename: one.size or 0 for one in about.siblings}
+            for file in files:
+                if file not in sizes or not file.endswith((".safetensors", ".json")):
+                    raise NotFound(f"{reference} has no file {file[:80]!r} of safetensors; see its page on the hub")
+            found = [RemoteFile(file, sizes[file]) for file in files]
             self._check_room(reference, about.sha, found)
-            return self._download(reference, about.sha, found, on_progress) / file
+            return self._download(reference, about.sha, found, on_progress)
 
     def _present(self, reference: HubReference) -> Path:
         found = self.folder(reference)

@@ -16,10 +16,10 @@ from typing import TypeAlias
 import torch
 
 from cmstream.core.errors import CmstreamError, ConfigurationError, EngineFailed, ResourceExhausted, Unavailable
+from cmstream.models.latent.encoded import all_of
 from cmstream.models.latent.loading import Loaded
 from cmstream.models.latent.lora import Lora, read_lora
-from cmstream.models.latent.prompts import all_of
-from cmstream.models.latent.reference import PREFIX, HubReference, parse_reference
+from cmstream.models.latent.reference import PREFIX, HubReference, parse_place
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +45,11 @@ def lora_places(told: Iterable[str]) -> dict[str, Place]:
 
 
 def place_of(told: str) -> Place:
-    """Of a path, `hf:owner/name[@revision]`, or that with `/file.safetensors`. Raises NotFound."""
+    """Of a path, `hf:owner/name[@revision]`, or that with the path of a file in it. Raises NotFound."""
     if not told.startswith(PREFIX):
         return Path(told).expanduser()
-    if not told.endswith(".safetensors"):
-        return parse_reference(told), USUAL_FILE
-    repository, _, file = told.rpartition("/")
-    return parse_reference(repository), file
+    reference, file = parse_place(told)
+    return reference, file or USUAL_FILE
 
 
 class LoraShelf:

@@ -5,46 +5,39 @@ Rows that take another number of evaluations, are guided another way or have oth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cmstream.core.look import Look, look_of
-from cmstream.core.params import ParameterSpec, common_parameters, default_params
-from cmstream.core.prompting import (
-    FULL,
-    GUIDANCE,
-    GUIDANCE_MODE,
-    LORAS,
-    NEGATIVE_PROMPT,
-    PROMPT,
-    RESIDUAL,
-    STEPS,
-    LoraMix,
-    Prompting,
-)
+from cmstream.core.params import default_params
+from cmstream.core.prompting import LoraMix, Prompting
 from cmstream.models.base import ModelInput, ModelSpec
 from cmstream.models.latent.direct import Heard
+from cmstream.models.latent.edges import canny
 from cmstream.models.latent.embedding import Embedding, batched
+from cmstream.models.latent.encoded import all_of
 from cmstream.models.latent.family import Guidance
+from cmstream.models.latent.feedback import Memory
+from cmstream.models.latent.hints import Edges, Hints, hinted_together
+from cmstream.models.latent.likeness import PictureReader
 from cmstream.models.latent.loading import Loaded
 from cmstream.models.latent.lora import Adaptation
 from cmstream.models.latent.lora_shelf import LoraShelf
+from cmstream.models.latent.network import UNet
 from cmstream.models.latent.noise import latent_noise
-from cmstream.models.latent.prompts import PromptBank, all_of
-from cmstream.models.latent.schedule import MAX_STEPS, Plan, plan
+from cmstream.models.latent.parameters import DEFAULT_PROMPT, STYLE, latent_parameters
+from cmstream.models.latent.prompts import PromptBank
+from cmstream.models.latent.references import ReferenceBank
+from cmstream.models.latent.schedule import Plan, plan
 
-STYLE = "prompt"
-"""The one style of a latent model is its prompt."""
-DEFAULT_PROMPT = "an oil painting, thick brush strokes"
 DEFAULT = Prompting(((DEFAULT_PROMPT, 1.0),))
 NOBODY = -1
 """The stream for which the default prompt is kept."""
-MAX_GUIDANCE = 12.0
-MAX_LORA = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +50,33 @@ class _Row:
 
 
 class LatentModel:
-    """Loaded weights and their prompts. `close` ends the thread of the prompts."""
+    """Loaded weights and their prompts; `reader` reads pictures for the IP-Adapter that was fitted to the network.
 
-    def __init__(self, name: str, title: str, licence: str, loaded: Loaded, loras: LoraShelf | None = None) -> None:
+    `close` ends the threads of prompts, pictures and LoRAs.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        licence: str,
+        loaded: Loaded,
+        loras: LoraShelf | None = None,
+        reader: PictureReader | None = None,
+    ) -> None:
         self.loaded = loaded
         self.loras = loras
         self.adaptation = Adaptation(loaded.path.network.module)
         self.prompts = PromptBank(loaded.text)
         self.prompts.prepare(NOBODY, [DEFAULT_PROMPT, ""]).result()
-        network, autoencoder = loaded.path.network.module, loaded.path.autoencoder
-        self.spec = ModelSpec(
-            name,
-            title,
-            licence,
-            (STYLE,),
-            latent_parameters(loaded, () if loras is None else loras.names),
-            sum(weight.numel() for module in (network, autoencoder.module) for weight in module.parameters()),
-            autoencoder.factor_px,
+        self.references = None if reader is None else ReferenceBank(reader)
+        names = () if loras is None else loras.names
+        parameters = latent_parameters(
+            loaded.family, names, keeps_edges=self.keeps_edges, hears_pictures=self.references is not None
         )
+        count = sum(weight.numel() for module in self._modules() for weight in module.parameters())
+        multiple_px = loaded.path.autoencoder.factor_px
+        self.spec = ModelSpec(name, title, licence, (STYLE,), parameters, count, multiple_px)
         self._device, self._dtype = torch.device("cpu"), torch.float32
 
     def __repr__(self) -> str:
@@ -82,7 +84,7 @@ class LatentModel:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> LatentModel:
         """See `Model`. The text encoders stay where they are: they are no part of a frame."""
-        for module in (self.loaded.path.network.module, self.loaded.path.autoencoder.module):
+        for module in self._modules():
             torch.nn.Module.to(module, device, dtype)  # diffusers' own warns of every cast
         if self.loras is not None:
             self.loras.to(device)
@@ -93,6 +95,16 @@ class LatentModel:
         """See `Model`: the default prompt at full strength, in one evaluation."""
         look = look_of(default_params(self.spec.parameters))
         return self.paint(batch.src, batch.noise, [look] * len(batch.src))
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self._device
+
+    @property
+    def keeps_edges(self) -> bool:
+        """Whether a ControlNet was loaded."""
+        return self._control is not None
 
     @property
     def default_embedding(self) -> Embedding:
@@ -109,12 +121,21 @@ class LatentModel:
         A side of `src` may be `noise_factor` times that of `noise`, a power of two: its latents are made of fewer numbers then.
         Strength is how much noise the network has to remove; where that is none, the source is returned as it is.
         """
-        painted = src.clone()
+        return self.paint_after(src, noise, looks, [None] * len(looks), noise_factor=noise_factor)[0]
+
+    def paint_after(
+        self, src: Tensor, noise: Tensor, looks: Sequence[Look], memories: Sequence[Memory | None], *, noise_factor: int = 1
+    ) -> tuple[Tensor, list[Memory | None]]:
+        """`paint`, led by what each row's stream painted before; and what to hand in with its next frame, if its look asks."""
+        painted, remembered = src.clone(), list[Memory | None]([None] * len(looks))
         for rows in self._groups(looks):
             where = torch.tensor([row.index for row in rows], device=src.device)
-            found = self._run(src[where].to(self._dtype), noise[where].to(self._dtype), rows, noise_factor)
+            found, memory = self._run(src[where], noise[where], rows, [memories[row.index] for row in rows], noise_factor)
             painted[where] = found.to(src.dtype)
-        return painted
+            for place, row in enumerate(rows):
+                if row.prompting.feedback:
+                    remembered[row.index] = memory.row(place)
+        return painted, remembered
 
     def adapt(self, mix: LoraMix) -> None:
         """Have the network's weights under a mix of LoRAs. Engine thread only. Raises EngineFailed for one not prepared."""
@@ -122,29 +143,43 @@ class LatentModel:
             self.adaptation.turn_to(mix, {} if self.loras is None else self.loras.taken(name for name, _ in mix))
 
     def prepare(self, stream_id: int, look: Look) -> Future[None]:
-        """Have the texts of a look encoded and its LoRAs read; see `Engine.prepare`. From any thread, returns at once."""
+        """Have what a look asks for encoded and its LoRAs read; see `Engine.prepare`. From any thread, returns at once."""
         if look.prompting is None:
             return all_of(())
-        texts = self.prompts.prepare(stream_id, look.prompting.texts)
-        if self.loras is None:
-            return texts
-        return all_of((texts, self.loras.prepare(name for name, _ in look.prompting.loras)))
+        waiting = [self.prompts.prepare(stream_id, look.prompting.texts)]
+        if self.loras is not None:
+            waiting.append(self.loras.prepare(name for name, _ in look.prompting.loras))
+        if self.references is not None and look.prompting.reference is not None:
+            waiting.append(self.references.prepare(stream_id, look.prompting.reference))
+        return all_of(waiting)
 
     def forget(self, stream_id: int) -> None:
         """The stream has ended. From any thread; unknown ids are fine."""
         self.prompts.forget(stream_id)
+        if self.references is not None:
+            self.references.forget(stream_id)
 
     def close(self) -> None:
-        """End the threads of prompts and LoRAs. Closing twice is fine."""
-        self.prompts.close()
-        if self.loras is not None:
-            self.loras.close()
+        """End the threads. Closing twice is fine."""
+        for each in (self.prompts, self.loras, self.references):
+            if each is not None:
+                each.close()
+
+    @property
+    def _control(self) -> Any:
+        network = self.loaded.path.network
+        return network.control if isinstance(network, UNet) else None
+
+    def _modules(self) -> Iterable[Any]:
+        """What a frame goes through."""
+        path = self.loaded.path
+        return [each for each in (path.network.module, path.autoencoder.module, self._control) if each is not None]
 
     def _groups(self, looks: Sequence[Look]) -> Iterator[list[_Row]]:
         groups: dict[tuple[int, bool, LoraMix], list[_Row]] = {}
         for index, look in enumerate(looks):
             prompting = self.prompting_of(look)
-            steps = plan(self.loaded.family, prompting.steps, look.strength)
+            steps = plan(self.loaded.family, prompting.steps, look.strength, prompting.eta)
             if steps:
                 alike = (len(steps), self.is_twice(prompting), prompting.loras)
                 groups.setdefault(alike, []).append(_Row(index, steps, prompting))
@@ -154,46 +189,29 @@ class LatentModel:
         """Whether it is guided against the negative prompt, by a second evaluation."""
         return self.loaded.family.guidance is Guidance.FREE and prompting.is_full and prompting.guidance != 1
 
-    def _run(self, src: Tensor, noise: Tensor, rows: Sequence[_Row], noise_factor: int) -> Tensor:
-        autoencoder, steps = self.loaded.path.autoencoder, len(rows[0].plan)
-        self.adapt(rows[0].prompting.loras)
-        fields = latent_noise(noise, autoencoder.channels, autoencoder.factor_px // noise_factor, steps)
-        negatives = [row.prompting.negative for row in rows] if self.is_twice(rows[0].prompting) else []
+    def _run(
+        self, src: Tensor, noise: Tensor, rows: Sequence[_Row], memories: Sequence[Memory | None], noise_factor: int
+    ) -> tuple[Tensor, Memory]:
+        path, asked = self.loaded.path, [row.prompting for row in rows]
+        self.adapt(asked[0].loras)
+        factor_px = path.autoencoder.factor_px // noise_factor
+        fields = latent_noise(noise.to(self._dtype), path.autoencoder.channels, factor_px, len(rows[0].plan))
+        negatives = [one.negative for one in asked] if self.is_twice(asked[0]) else []
         heard = Heard(
-            batched([self.prompts.heard(row.prompting.prompt) for row in rows]).to(self._device, self._dtype),
-            torch.tensor([row.prompting.guidance for row in rows], device=self._device),
+            batched([self.prompts.heard(one.prompt) for one in asked]).to(self._device, self._dtype),
+            torch.tensor([one.guidance for one in asked], device=self._device),
             batched([self.prompts.heard(each) for each in negatives]).to(self._device, self._dtype) if negatives else None,
+            hinted_together([self._hints(src[place : place + 1], one) for place, one in enumerate(asked)]),
         )
-        return self.loaded.path.paint(src, fields, [row.plan for row in rows], heard)
+        return path.paint_after(
+            src.to(self._dtype), fields, [row.plan for row in rows], heard, memories, [one.feedback for one in asked]
+        )
 
-
-def latent_parameters(loaded: Loaded, loras: tuple[str, ...] = ()) -> tuple[ParameterSpec, ...]:
-    """The common parameters, and those of models that hear prompts; `loras` may be mixed in."""
-    inside = loaded.family.guidance is Guidance.EMBEDDED
-    about = "How hard to follow the prompt; 1 is no guidance."
-    found = (
-        *common_parameters((STYLE,)),
-        ParameterSpec(
-            PROMPT,
-            "string",
-            DEFAULT_PROMPT,
-            "Prompt",
-            "What to paint: a text, or weights of several that are mixed.",
-            is_mixed=True,
-        ),
-        ParameterSpec(STEPS, "integer", 1, "Steps", "Evaluations of the network for each frame.", 1, MAX_STEPS),
-        ParameterSpec(GUIDANCE, "number", 4.5 if inside else 1.0, "Guidance", about, 1.0, MAX_GUIDANCE),
-    )
-    if loras:
-        about = "Weights of LoRAs that are mixed in; 0 is none of one, 1 what it was trained for."
-        found = (*found, ParameterSpec(LORAS, "weights", {}, "LoRAs", about, 0.0, MAX_LORA, choices=loras))
-    if inside:
-        return found
-    mode = "Away from the source in the same evaluation (residual), or from the negative prompt in a second one (full)."
-    return (
-        *found,
-        ParameterSpec(
-            NEGATIVE_PROMPT, "string", "", "Negative prompt", "What to lead away from, with full guidance.", is_mixed=True
-        ),
-        ParameterSpec(GUIDANCE_MODE, "choice", RESIDUAL, "Guidance by", mode, choices=(RESIDUAL, FULL)),
-    )
+    def _hints(self, src: Tensor, prompting: Prompting) -> Hints | None:
+        """Of one frame, `src` [1,3,H,W] as exact as it came; nothing where nothing is asked for."""
+        edges = likeness = None
+        if self.keeps_edges and prompting.structure:
+            edges = Edges(canny(src), torch.tensor([prompting.structure], device=src.device))
+        if self.references is not None and prompting.reference is not None and prompting.reference_scale:
+            likeness = self.references.heard(prompting.reference, prompting.reference_scale).to(self._device, self._dtype)
+        return None if edges is None and likeness is None else Hints(edges, likeness)

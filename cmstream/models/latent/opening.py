@@ -15,6 +15,7 @@ from cmstream.core.cache_folder import AUTO, cache_folder
 from cmstream.core.errors import ConfigurationError, Unavailable
 from cmstream.models.latent.catalogue import CARD, CATALOGUE, Entry, FewStep, autoencoder_for
 from cmstream.models.latent.checkpoint import pipeline_of
+from cmstream.models.latent.controls import with_adapter, with_controlnet
 from cmstream.models.latent.hub import FOLDERS, Hub, OnProgress
 from cmstream.models.latent.loading import TINY_FOLDER, Loaded, load_folder
 from cmstream.models.latent.lora import fuse, read_lora
@@ -72,8 +73,12 @@ def open_latent(told: str, settings: ModelSettings, tell: Tell) -> LatentModel:
     loaded = load_folder(folder, vae=settings.autoencoder, tiny=tiny, student=student)
     if lora is not None:
         fuse(loaded.path.network.module, read_lora(lora, loaded), 1.0)
+    if settings.controlnet:
+        tell("reading the ControlNet")
+        loaded = with_controlnet(loaded, settings.controlnet, lambda of: _whole(hub, of, tell))
+    reader = with_adapter(loaded, settings, hub, lambda of: _told(tell, of))
     tell("encoding the first prompt")
-    return LatentModel(what.name, what.title, what.licence, loaded, _shelf(hub, settings, loaded))
+    return LatentModel(what.name, what.title, what.licence, loaded, _shelf(hub, settings, loaded), reader)
 
 
 def hub_of(settings: ModelSettings) -> Hub:
@@ -140,7 +145,10 @@ def _tiny(hub: Hub, folder: Path, settings: ModelSettings, tell: Tell) -> Path |
     found = pipeline_of(folder)
     if settings.autoencoder == "full" or not found.is_slow or (folder / TINY_FOLDER).is_dir():
         return None
-    reference = autoencoder_for(found.name)
+    return _whole(hub, autoencoder_for(found.name), tell)
+
+
+def _whole(hub: Hub, reference: HubReference, tell: Tell) -> Path:
     return _present_or(hub, reference, lambda: hub.fetch(reference, _told(tell, reference)))
 
 

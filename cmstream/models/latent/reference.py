@@ -25,6 +25,15 @@ class HubReference:
         return f"{PREFIX}{self.repository}" + (f"@{self.revision}" if self.revision else "")
 
 
+def parse_place(text: str) -> tuple[HubReference, str]:
+    """Read `hf:owner/name[@revision]/path`: a repository, and the file or folder in it, or "". Raises NotFound."""
+    owner, _, rest = text.partition("/")
+    name, _, inside = rest.partition("/")
+    if inside and not all(re.fullmatch(_PART, each) for each in inside.split("/")):
+        raise NotFound(f"{inside[:80]!r} is no place in a repository; write hf:owner/name/folder/file.safetensors")
+    return parse_reference(f"{owner}/{name}"), inside
+
+
 def parse_reference(text: str) -> HubReference:
     """Read `hf:owner/name[@revision]`. Raises NotFound for what cannot be the name of a model."""
     found = _NAME.fullmatch(text.removeprefix(PREFIX))

@@ -42,15 +42,18 @@ class Step:
 Plan = tuple[Step, ...]
 
 
-def plan(family: Family, steps: int, strength: float) -> Plan:
+def plan(family: Family, steps: int, strength: float, eta: float | None = None) -> Plan:
     """`steps` evaluations (1…8) from the noise level of `strength` (0…1) down; empty when there is no noise to remove.
 
+    `eta` in place of the family's own, for TCD, which heeds it between evaluations.
     Where diffusers' pipeline can do it, this is what it does with n steps of which `strength` n = `steps` remain.
     """
     if not 1 <= steps <= MAX_STEPS:
         raise ValueError(f"steps must be 1 to {MAX_STEPS}, not {steps}")
     if family.sampler is Sampler.SCM:
         return _scm(steps, strength)
+    if eta is not None:
+        family = replace(family, eta=eta)
     times = timesteps(family, steps, strength)
     return tuple(_step(family, times, index) for index in range(len(times)))
 

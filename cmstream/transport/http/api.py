@@ -9,6 +9,7 @@ from aiohttp import web
 
 from cmstream.core.errors import InvalidInput
 from cmstream.core.params import json_schema
+from cmstream.core.sent_picture import MAX_PICTURE_URL
 from cmstream.session.swap import Swap
 from cmstream.transport.http.body import body_of
 from cmstream.transport.http.context import context_of
@@ -44,8 +45,10 @@ async def _stream(request: web.Request) -> web.Response:
 
 
 async def _update(request: web.Request) -> web.Response:
-    session = context_of(request).registry.get(request.match_info["stream"])
-    accepted = await session.change(await object_of(request))
+    registry = context_of(request).registry
+    session = registry.get(request.match_info["stream"])
+    pictures = sum(spec.kind == "picture" for spec in registry.specs)
+    accepted = await session.change(await object_of(request, MAX_BODY_BYTES + pictures * MAX_PICTURE_URL))
     return web.json_response({"params": accepted.params.as_json(), "first_frame_id": accepted.first_frame_id})
 
 
@@ -96,11 +99,11 @@ def _integer(digits: str) -> float:
     return int(digits) if len(digits) < 20 else float(digits)
 
 
-async def object_of(request: web.Request) -> dict[str, Any]:
+async def object_of(request: web.Request, most_bytes: int = MAX_BODY_BYTES) -> dict[str, Any]:
     """What was sent as JSON. Raises InvalidInput, or an HTTP error for another type or size."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="send the parameters as application/json")
-    return parameters_of(await body_of(request, MAX_BODY_BYTES))
+    return parameters_of(await body_of(request, most_bytes))
 
 
 def parameters_of(body: bytes) -> dict[str, Any]:

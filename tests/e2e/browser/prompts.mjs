@@ -1,8 +1,8 @@
-/** prompts.mjs BASE OUT: types a prompt into the console, mixes another in, and turns a LoRA up. OUT is a screenshot. */
+/** prompts.mjs BASE PICTURE OUT: types a prompt into the console, mixes another in, turns a LoRA up, chooses a picture. OUT is a screenshot. */
 
 import { framesDecoded, pause, report, untilPainted } from "./chromium.mjs";
 
-const [base, out] = process.argv.slice(2);
+const [base, picture = "", out] = process.argv.slice(2);
 const PROMPT = "[data-parameter=prompt] textarea";
 
 await report(async (page) => {
@@ -28,12 +28,19 @@ await report(async (page) => {
   await page.focus("[data-parameter=loras] .slider");
   await page.keyboard.press("End");
   const inked = await params(({ loras }) => loras.ink > 0);
+  const chooser = page.waitForEvent("filechooser");
+  await page.click("[data-parameter=reference] button:not(.remove)");
+  await (await chooser).setFiles(picture);
+  const looked = await params(({ reference }) => reference.startsWith("sha256:"));
+  await page.waitForFunction(() => /** @type {HTMLImageElement | null} */ (document.querySelector(".thumbnail"))?.naturalWidth);
   const frames = await framesDecoded(page);
   await pause(1_500);
   const flows = (await framesDecoded(page)) - frames;
   await page.mouse.move(0, 0);
   await page.screenshot({ path: out });
+  const address = page.url();
+  await page.click("[data-parameter=reference] .remove");
   await page.click("[data-parameter=prompt] .prompt:nth-child(2) .remove");
-  const left = await params(({ prompt }) => prompt === "a red cat");
-  return { controls, before, one, mixed, inked, flows, left };
+  const left = await params(({ prompt, reference }) => prompt === "a red cat" && reference === "");
+  return { controls, before, one, mixed, inked, looked, flows, address, left };
 });

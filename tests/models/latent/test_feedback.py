@@ -78,6 +78,23 @@ def test_a_picture_that_was_no_number_haunts_nobody() -> None:
     torch.testing.assert_close(last.painted[..., 3, 3], normal(3)[..., 3, 3])
 
 
+def test_a_source_that_was_no_number_is_forgotten_and_its_neighbours_are_not() -> None:
+    still, broken = normal(1), normal(1)
+    broken[:, :, 3, 3] = float("nan")
+    found = shown([(broken, normal(2)), (still, normal(3)), (still, normal(4))], 0.9)
+    assert torch.isfinite(found[1].painted).all()
+    torch.testing.assert_close(found[1].painted[..., 3, 3], normal(3)[..., 3, 3])
+    torch.testing.assert_close(found[2].painted[..., 9, 9], (0.9 * found[1].painted + 0.1 * normal(4))[..., 9, 9])
+
+
+def test_half_precision_remembers_what_it_could_not_add() -> None:
+    """A twentieth of what is new is lost in bfloat16 once it is below a 256th of what there is."""
+    still = normal(1).bfloat16()
+    frames = [(still, torch.full(SHAPE, level).bfloat16()) for level in (1.0, *[1.0625] * 150)]
+    *_, last = shown(frames, MAX_FEEDBACK)
+    assert float((last.painted - 1.0625).abs().max()) < 1e-3
+
+
 def test_stillness_falls_with_change_and_looks_at_neighbours() -> None:
     still = normal(1)
     falls = [float(stillness(still + change, still).mean()) for change in (0.0, 0.1, CHANGE, 1.0)]

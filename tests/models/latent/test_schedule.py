@@ -65,3 +65,11 @@ def test_a_higher_strength_is_never_less_noise(sampler: Sampler) -> None:
 def test_other_numbers_of_steps_are_refused(steps: int) -> None:
     with pytest.raises(ValueError, match="steps must be 1 to 8"):
         plan(family(Sampler.EULER), steps, 1.0)
+
+
+def test_eta_takes_the_place_of_the_family_s_own_between_evaluations() -> None:
+    tcd = family(Sampler.TCD)
+    assert plan(tcd, 4, 0.8, 0.9) == plan(replace(tcd, eta=0.9), 4, 0.8) != plan(tcd, 4, 0.8)
+    assert plan(tcd, 4, 0.8, None) == plan(tcd, 4, 0.8, tcd.eta)
+    assert all(step.to_noise == 0 for step in plan(tcd, 4, 0.8, 0.0))
+    assert plan(tcd, 1, 0.8, 0.9) == plan(tcd, 1, 0.8)
