@@ -16,6 +16,7 @@ from cmstream.bench.latent_report import (
     ALONE,
     DOCUMENTED,
     DOCUMENTED_COMPILED,
+    KEEPING_EDGES,
     LOOP,
     OURS,
     OURS_COMPILED,
@@ -118,11 +119,11 @@ def _contestants(rivals: Rivals, course: LatentCourse, compilers: Compilers | No
         for case in course.cases():
             yield case, time_styler(made, case, course.seconds, clock)
 
-    def path(compiler: Compiler | None) -> Run:
+    def path(compiler: Compiler | None, *, keeps_edges: bool = False) -> Run:
         made: FixedPath | None = None
         for case in course.cases():
             if made is None or not case.has_codec:
-                made = rivals.ours(case.side_px, case.batch, compiler)
+                made = rivals.ours(case.side_px, case.batch, compiler, keeps_edges=keeps_edges)
             yield case, time_path(made, case, course.seconds, clock)
 
     def alone() -> Run:
@@ -132,6 +133,7 @@ def _contestants(rivals: Rivals, course: LatentCourse, compilers: Compilers | No
 
     yield OURS, path(None)
     yield ALONE, alone()
+    yield KEEPING_EDGES, path(None, keeps_edges=True)
     yield LOOP, styler(rivals.published_loop)
     yield TINY, styler(lambda: rivals.documented(has_tiny=True))
     yield DOCUMENTED, styler(lambda: rivals.documented(has_tiny=False))

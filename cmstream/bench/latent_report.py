@@ -15,6 +15,8 @@ DOCUMENTED, DOCUMENTED_COMPILED = "diffusers as documented", "diffusers as docum
 TINY, TINY_COMPILED = "diffusers with TAESD", "diffusers with TAESD, compiled"
 LOOP, OURS, OURS_COMPILED = "a published server's loop", "cmstream", "cmstream, compiled"
 ALONE = "nothing but evaluations"
+KEEPING_EDGES = "cmstream, with a ControlNet"
+"""Its share of the limit counts the model's own operations."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from cmstream.models.latent.fixed_step import FixedShape, bytes_of
 from cmstream.models.latent.network import UNet
 from cmstream.models.latent.schedule import plan
 from cmstream.models.latent.text import CheckpointText
-from cmstream.models.latent.true_shapes import TrueShape, pipeline_of
+from cmstream.models.latent.true_shapes import TrueShape, controlnet_of, pipeline_of
 
 PROMPT = "an oil painting, thick brush strokes"
 STRENGTH = 0.5
@@ -104,10 +104,11 @@ class Rivals:
 
         return lambda batch: [one(rgb) for rgb in batch]
 
-    def ours(self, side_px: int, batch: int, compiler: Compiler | None = None) -> FixedPath:
-        """The direct path, captured at one batch size."""
+    def ours(self, side_px: int, batch: int, compiler: Compiler | None = None, *, keeps_edges: bool = False) -> FixedPath:
+        """The direct path, captured at one batch size; with a ControlNet where it `keeps_edges`."""
         pipeline = self._pipeline()
-        path, prompt = path_of(pipeline), CheckpointText(pipeline).encode(PROMPT)
+        control = controlnet_of(self.shape, self.device.torch_device, self.dtype) if keeps_edges else None
+        path, prompt = path_of(pipeline, control), CheckpointText(pipeline).encode(PROMPT)
         vae, pooled = path.autoencoder, 0 if prompt.pooled is None else prompt.pooled.shape[1]
         tokens = (prompt.tokens.shape[1], prompt.tokens.shape[2])
         shape = FixedShape(batch, (side_px, side_px), 1, vae.channels, vae.factor_px, tokens, pooled, self.dtype)
@@ -118,12 +119,13 @@ class Rivals:
         return pipeline_of(self.shape, self.device.torch_device, self.dtype, has_tiny=True)
 
 
-def path_of(pipeline: Any) -> DirectPath:
-    """Over the networks of a pipeline of this file, laid out as convolutions like it."""
-    for module in (pipeline.unet, pipeline.vae):
-        module.to(memory_format=torch.channels_last)
+def path_of(pipeline: Any, control: Any = None) -> DirectPath:
+    """Over the networks of a pipeline of this file and a ControlNet, laid out as convolutions like it."""
+    for module in (pipeline.unet, pipeline.vae, control):
+        if module is not None:
+            module.to(memory_format=torch.channels_last)
     autoencoder = autoencoder_of(pipeline.vae)
-    return DirectPath(UNet(pipeline.unet, autoencoder.factor_px), autoencoder, Prediction.EPSILON, Guidance.FREE)
+    return DirectPath(UNet(pipeline.unet, autoencoder.factor_px, control), autoencoder, Prediction.EPSILON, Guidance.FREE)
 
 
 def family_of(pipeline: Any) -> Family:

@@ -17,6 +17,7 @@ from cmstream.bench.latent_report import (
     ALONE,
     DOCUMENTED,
     DOCUMENTED_COMPILED,
+    KEEPING_EDGES,
     LOOP,
     OURS,
     OURS_COMPILED,
@@ -30,7 +31,7 @@ from cmstream.cli.gpu_latent import gpu_latent
 from cmstream.core.errors import InvalidInput
 
 COURSE = LatentCourse((64,), (2,), 0.01)
-RUN = {OURS, OURS_COMPILED, LOOP, TINY, DOCUMENTED}
+RUN = {OURS, OURS_COMPILED, KEEPING_EDGES, LOOP, TINY, DOCUMENTED}
 
 
 def as_it_is(function: Any) -> Any:

@@ -15,7 +15,10 @@ import torch
 from torch import Tensor
 
 from cmstream.models.latent.direct import DirectPath, Heard, Rows
+from cmstream.models.latent.edges import canny
 from cmstream.models.latent.embedding import Embedding
+from cmstream.models.latent.hints import Edges, Hints
+from cmstream.models.latent.network import UNet
 from cmstream.models.latent.schedule import Plan
 
 Painter: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -68,11 +71,14 @@ def tables(plans: Sequence[Plan]) -> Tensor:
 
 
 def painter_of(path: DirectPath, shape: FixedShape) -> Painter:
-    """The path as a function of nothing but tensors. Runs under inference mode."""
+    """The path as a function of tensors alone; with a ControlNet it keeps the edges of frames. Runs under inference mode."""
+    keeps_edges = isinstance(path.network, UNet) and path.network.control is not None
 
     def paint(src: Tensor, noise: Tensor, levels: Tensor, guidance: Tensor, tokens: Tensor, pooled: Tensor) -> Tensor:
-        heard = Heard(Embedding(tokens, pooled if pooled.shape[1] else None), guidance)
-        latent = path.autoencoder.encode(pictures_of(src.view(shape.picture), noise.dtype))
+        pictures = pictures_of(src.view(shape.picture), noise.dtype)
+        hints = Hints(Edges(canny(pictures), torch.ones_like(guidance))) if keeps_edges else None
+        heard = Heard(Embedding(tokens, pooled if pooled.shape[1] else None), guidance, hints=hints)
+        latent = path.autoencoder.encode(pictures)
         rows = [Rows.of(table) for table in levels.unbind(0)]
         return bytes_of(path.autoencoder.decode(path.run(latent, noise, rows, heard))).flatten()
 

@@ -168,6 +168,13 @@ def pipeline_of(shape: TrueShape, device: torch.device, dtype: torch.dtype, *, h
     return diffusers.StableDiffusionImg2ImgPipeline(**parts, scheduler=scheduler, **none)
 
 
+def controlnet_of(shape: TrueShape, device: torch.device, dtype: torch.dtype) -> Any:
+    """A ControlNet for the network, with random weights."""
+    with torch.device("meta"):
+        module = optional("diffusers").ControlNetModel.from_unet(unet_of(shape), load_weights_from_unet=False)
+    return drawn(module, device, dtype)
+
+
 def drawn(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
     """A module from `meta`, on `device` with random weights. Norms keep what they amplify near 1; positions stay in order."""
     nn.Module.to(module.to_empty(device=device), dtype)  # diffusers' own warns of layers to keep, of which there are none
