@@ -34,8 +34,11 @@ await report(async (page) => {
   const looked = await params(({ reference }) => reference.startsWith("sha256:"));
   await page.waitForFunction(() => /** @type {HTMLImageElement | null} */ (document.querySelector(".thumbnail"))?.naturalWidth);
   const frames = await framesDecoded(page);
-  await pause(1_500);
-  const flows = (await framesDecoded(page)) - frames;
+  let flows = 0;
+  for (let tries = 0; tries < 200 && flows < 2; tries++) {
+    await pause(100);
+    flows = (await framesDecoded(page)) - frames;
+  }
   await page.mouse.move(0, 0);
   await page.screenshot({ path: out });
   const address = page.url();
