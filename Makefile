@@ -58,8 +58,8 @@ run: $(STAMP) ## set up, then start the server with the embedded model
 WHOLE_PROGRAMS := tests/e2e tests/interop
 test: $(STAMP) $(BROWSER_TOOLS) $(FOREIGN_CLIENTS) ## set up, then every test that needs no GPU
 ifeq ($(strip $(ARGS)),)
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses auto --durations 15 $(WHOLE_PROGRAMS:%=--ignore=%)
-	$(VENV)/bin/pytest --durations 15 $(WHOLE_PROGRAMS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses auto --durations 15 $(WHOLE_PROGRAMS:%=--ignore=%); beside=$$?; \
+	$(VENV)/bin/pytest --durations 15 $(WHOLE_PROGRAMS) && exit $$beside
 else
 	$(VENV)/bin/pytest $(ARGS)
 endif

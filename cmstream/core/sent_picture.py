@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from cmstream.core.errors import InvalidFrame
-from cmstream.core.picture import read_header
+from cmstream.core.picture_file import read_header
 
 MAX_PICTURE_BYTES = 512 * 1024
 """Of its file. What it is looked at for is seen in a few hundred pixels."""

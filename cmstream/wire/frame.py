@@ -9,7 +9,8 @@ from google.protobuf.struct_pb2 import Struct
 
 from cmstream.core.errors import InvalidFrame
 from cmstream.core.frame import Drop, DropReason, Rgb, StyledFrame, check_size
-from cmstream.core.picture import decode_picture, read_header
+from cmstream.core.picture import decode_picture
+from cmstream.core.picture_file import read_header
 from cmstream.core.trace import Stage, Trace
 from cmstream.v1 import frame_pb2 as pb
 from cmstream.wire.errors import BadFrameField

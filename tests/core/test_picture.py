@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from cmstream.core.errors import InvalidFrame
 from cmstream.core.frame import Rgb
-from cmstream.core.picture import PictureHeader, decode_picture, encode_jpeg, encode_png, read_header
+from cmstream.core.picture import decode_picture, encode_jpeg, encode_png
+from cmstream.core.picture_file import PictureHeader, read_header
 
 Mutation = tuple[float, int]
 
