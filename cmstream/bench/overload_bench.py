@@ -57,7 +57,7 @@ async def measure_overload(settings: Settings, kind: str, side_px: int, seconds:
     clock, tally = MonotonicClock(), Tally()
     async with running(kind, on_loopback(settings, side_px)) as server:
         async with Client(server.grpc) as client:
-            alone, alone_s = Viewer(client, "alone", side_px), max(0.5, seconds / 5)
+            alone, alone_s = Viewer(client, "alone", clip(side_px)), max(0.5, seconds / 5)
             await alone.watch(alone_s)
         server_fps = len(alone.ages_ms) / alone_s
         async with streaming(server.grpc) as call, asyncio.TaskGroup() as tasks:

@@ -15,16 +15,20 @@ from cmstream.core.clock import NS_PER_S, Clock, MonotonicClock
 from cmstream.core.frame import Rgb
 from cmstream.settings import Settings
 
-TURNS = 2
+TURNS = 6
 WARM_UP_S = 0.5
 
 
 async def measure_streams(
     settings: Settings, kind: str, side_px: int, counts: Sequence[int], seconds: float
 ) -> tuple[StreamsResult, ...]:
-    """`seconds` for each count of streams, in turns, so that a busy moment meets all; scaling is against the first."""
+    """`seconds` for each count of streams, in turns, so that a busy moment meets all; scaling is against the first.
+
+    All send the same pictures: one stream would have its own in the processor's cache, and eight would not.
+    """
+    frames = clip(side_px)
     async with running(kind, on_loopback(settings, side_px)) as server, Client(server.grpc) as client:
-        rounds = [[Viewer(client, f"bench-{number}", side_px) for number in range(count)] for count in counts]
+        rounds = [[Viewer(client, f"bench-{number}", frames) for number in range(count)] for count in counts]
         for _ in range(TURNS):
             for viewers in rounds:
                 async with asyncio.TaskGroup() as tasks:
@@ -36,13 +40,13 @@ async def measure_streams(
 
 
 class Viewer:
-    """One stream that is sent frames as its window has room; `ages_ms` are of the results after the warm-up."""
+    """One stream that is sent `frames`, over and over, as its window lets it; `ages_ms` are of the results after the warm-up."""
 
-    def __init__(self, client: Client, name: str, side_px: int) -> None:
+    def __init__(self, client: Client, name: str, frames: Sequence[Rgb]) -> None:
         self.ages_ms: list[float] = []
         self._client = client
         self._name = name
-        self._frames = clip(side_px)
+        self._frames = frames
 
     async def watch(self, seconds: float) -> None:
         """Until `seconds` after the warm-up. Raises what ends the stream."""
