@@ -40,7 +40,7 @@ async def measure_streams(
 
 
 class Viewer:
-    """One stream that is sent `frames`, over and over, as its window lets it; `ages_ms` are of the results after the warm-up."""
+    """One stream that is sent `frames` over and over, as its window allows; `ages_ms` are of results after the warm-up."""
 
     def __init__(self, client: Client, name: str, frames: Sequence[Rgb]) -> None:
         self.ages_ms: list[float] = []

@@ -19,6 +19,7 @@
 | ICE gathers on every interface, and on none of a machine that has only loopback | on `ice_hosts`, or at least on loopback |
 | it takes random ports, and tells no address of a NAT | `ice_gathering` |
 | a certificate of X.509 version 2 cannot be parsed: no OBS 30 on Linux connects | `peer_identity`: it is hashed as it is |
+| a publisher that answers no consent checks, as ffmpeg, is cut off after 30 s of media | `consent`: media are enough |
 | nobody is told when a peer was last heard of, and consent (RFC 7675) ends only after 30 s or more | `listen` |
 """
 
@@ -64,6 +65,7 @@ from cmstream.core.clock import Clock
 from cmstream.core.errors import ConfigurationError
 from cmstream.transport.rtc.audio_feed import AudioFeed
 from cmstream.transport.rtc.audio_intake import AudioIntake, Tap
+from cmstream.transport.rtc.consent import keep_asking
 from cmstream.transport.rtc.decoder_thread import run_decoder
 from cmstream.transport.rtc.feed import Feed
 from cmstream.transport.rtc.gathering import Gathering
@@ -206,6 +208,13 @@ def listen(connection: RTCPeerConnection, heard: Callable[[], None]) -> None:
         ice.cmstream_heard = heard
 
 
+def trust_media(connection: RTCPeerConnection) -> None:
+    """Never end `connection`, not connected yet, because consent checks go unanswered: call it off when no media come."""
+    for transceiver in connection.getTransceivers():
+        ice: Any = transceiver.sender.transport.transport._connection
+        ice.query_consent = partial(keep_asking, ice)
+
+
 def _datagram_received(protocol: Any, data: bytes, addr: tuple[Any, ...]) -> None:
     """In place of `StunProtocol.datagram_received`."""
     heard: Callable[[], None] | None = getattr(protocol.receiver, "cmstream_heard", None)
@@ -315,6 +324,8 @@ def _check() -> None:
         "RTCRtpReceiver._send_rtcp_nack": _takes(RTCRtpReceiver._send_rtcp_nack, "self", "media_ssrc", "lost"),
         "aioice Connection.get_component_candidates": _takes(_component_candidates, "self", "component", "addresses", "timeout")
         and "_protocols" in _component_candidates.__code__.co_names,
+        "aioice Connection.query_consent": {"_nominated", "build_request", "request"}
+        <= set(aioice.ice.Connection.query_consent.__code__.co_names),
         "aioice StunProtocol.datagram_received": _takes(_stun_datagram_received, "self", "data", "addr")
         and "receiver" in _stun_datagram_received.__code__.co_names,
         "aioice get_host_addresses": _takes(_gather_all, "use_ipv4", "use_ipv6"),

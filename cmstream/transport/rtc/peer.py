@@ -12,6 +12,7 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 
 from cmstream.core.errors import CmstreamError, InvalidOffer
+from cmstream.transport.rtc import compat
 from cmstream.transport.rtc.offer import MAX_CANDIDATES, trickled, username_fragments
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class Peer:
             await self.connection.setRemoteDescription(RTCSessionDescription(offer_sdp, "offer"))
             for transceiver in self.connection.getTransceivers():
                 transceiver.direction = self._direction(transceiver)
+            if self.role == "publisher":
+                compat.trust_media(self.connection)
             await self.connection.setLocalDescription(await self.connection.createAnswer())
         except CmstreamError:  # no port is free: not the offer's fault
             raise

@@ -18,6 +18,8 @@ from cmstream.transport.rtc.silence import Silence
 from tests.transport.rtc.media import publish, stage, watch
 from tests.transport.rtc.test_peers import BLUE, YELLOW, mean_colour, until
 
+BINDING_REQUEST = b"\x00\x01"
+
 
 @pytest.fixture
 def short_consent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,6 +94,26 @@ async def test_a_viewer_that_falls_silent_is_removed_and_the_other_sees_every_fr
         assert reason in leaving.reason
         assert session.snapshot()["frames_dropped"]["slow_sink"] - before <= 4, "sending into the void takes nobody's time"
         for peer in (publisher, viewer, silent):
+            await peer.close()
+
+
+def answer_no_checks(connection: RTCPeerConnection) -> None:
+    """As ffmpeg once its media flow: a STUN request is thrown away."""
+    for ice in connection._RTCPeerConnection__iceTransports:  # type: ignore[attr-defined]  # private, as in `fall_silent`
+        for protocol in ice._connection._protocols:
+            hear = protocol.datagram_received
+            protocol.datagram_received = lambda data, addr, hear=hear: None if data[:2] == BINDING_REQUEST else hear(data, addr)
+
+
+async def test_a_publisher_that_answers_no_consent_checks_stays_while_its_media_come(short_consent: None) -> None:
+    async with stage(RtcSettings(idle_timeout_s=1)) as on:
+        publisher = await publish(on.peers, "cam", BLUE)
+        viewer, track = await watch(on.peers, "cam")
+        await frames_of(track, 5)
+        answer_no_checks(publisher)
+        await frames_of(track, 90)  # in three seconds, where consent lasts for less than two
+        assert on.registry.get("cam").publisher is not None
+        for peer in (publisher, viewer):
             await peer.close()
 
 
