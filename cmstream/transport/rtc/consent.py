@@ -15,7 +15,7 @@ from aioice.stun import TransactionError
 
 
 async def keep_asking(connection: Any) -> None:
-    """In place of `Connection.query_consent`: checks go on, since they keep a NAT's binding, and nothing ends without answers."""
+    """In place of `Connection.query_consent`: checks go on, for they keep a NAT's binding; nothing ends without answers."""
     while True:
         await asyncio.sleep(aioice.ice.CONSENT_INTERVAL * random.uniform(0.8, 1.2))
         for pair in connection._nominated.values():
