@@ -57,6 +57,11 @@ def precision_of(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+def tensor_of(src: Rgb) -> Tensor:
+    """The same memory, or a copy where nobody may write to it: torch knows no such tensors, and warns once."""
+    return torch.from_numpy(src if src.flags.writeable else src.copy())
+
+
 class ModelRunner:
     """Any model, as `Model.stylize` defines it: what the other forms are held against. The model is its own from now on."""
 
@@ -74,7 +79,7 @@ class ModelRunner:
         """See `Runner`."""
         with torch.inference_mode():
             looks, field = look_rows([look], self._model.spec.styles), carried(noise, places)
-            styled: Rgb = style_batch(self._model, torch.from_numpy(src)[None], field[None], looks)[0].numpy()
+            styled: Rgb = style_batch(self._model, tensor_of(src)[None], field[None], looks)[0].numpy()
         return styled
 
     def forget(self, stream_id: int) -> None:
@@ -94,7 +99,7 @@ class StreamPatches:
         """As `ServedPainter` takes them; valid until the next."""
         if not self._laid.is_last(noise, places):
             self._lay(self._laid.of(noise, places))
-        pixels = torch.from_numpy(src).to(self._net.dtype).sub_(MIDDLE)
+        pixels = tensor_of(src).to(self._net.dtype).sub_(MIDDLE)
         in_runs(self._patches[0, :, :, PATCH:]).copy_(in_patches(pixels))
         return self._patches, self._coarse
 

@@ -11,7 +11,7 @@ from cmstream.core.look import Look
 from cmstream.engine.candidates import candidates, reference
 from cmstream.engine.moving_noise import Places
 from cmstream.engine.patch_order import PatchOrder
-from cmstream.engine.runner import Runner
+from cmstream.engine.runner import Runner, tensor_of
 from tests.engine.painters import small_painter
 
 MODEL = small_painter()
@@ -44,6 +44,15 @@ def test_it_paints_what_the_model_s_definition_paints(runners: dict[str, Runner]
     error = runners[name].style(picture(), noise(), look) - expected
     assert expected.std() > 20, "a picture, not a constant"
     assert np.sqrt(np.square(error).mean()) < (0.1 if "float32" in name else 1.5)
+
+
+def test_a_frame_that_nobody_may_write_to_is_copied_and_any_other_is_not() -> None:
+    source = picture()
+    assert tensor_of(source).data_ptr() == source.ctypes.data
+    source.flags.writeable = False
+    copied = tensor_of(source)
+    assert copied.data_ptr() != source.ctypes.data
+    assert np.array_equal(copied.numpy(), source)
 
 
 @pytest.mark.parametrize("name", NAMES)
