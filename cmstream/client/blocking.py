@@ -13,8 +13,7 @@ from cmstream.client.capabilities import Capabilities, capabilities_of
 from cmstream.client.channel import DEFAULT_TARGET, OPTIONS, metadata_of
 from cmstream.client.conversation import FrameFormat, Picture, StreamOptions
 from cmstream.client.result import Result
-from cmstream.client.update import ModelSwap, swap_of
-from cmstream.core.errors import Unavailable
+from cmstream.client.update import ModelSwap, no_outcome, swap_of
 from cmstream.core.frame import OnDrop
 from cmstream.v1.style_service_pb2 import GetCapabilitiesRequest, SwapModelRequest
 from cmstream.v1.style_service_pb2_grpc import StyleServiceStub
@@ -60,13 +59,11 @@ class BlockingClient:
         """As `Client.swap_model`."""
         try:
             for response in self._stub.SwapModel(SwapModelRequest(model=name), metadata=self._metadata):
-                if response.HasField("swapped"):
-                    return swap_of(response.swapped)
-                if on_doing is not None:
-                    on_doing(response.doing)
+                if (swap := swap_of(response, on_doing)) is not None:
+                    return swap
         except grpc.RpcError as error:
             raise from_rpc(error) from None
-        raise Unavailable("the server ended the call without an outcome; its capabilities say which model serves")
+        raise no_outcome()
 
     def stream(
         self,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cmstream.core.errors import Unavailable
 from cmstream.core.model_info import ModelInfo
 from cmstream.v1.control_pb2 import ParametersAccepted
-from cmstream.v1.style_service_pb2 import ModelSwapped
+from cmstream.v1.style_service_pb2 import SwapModelResponse
 from cmstream.wire.control import model_of
 from cmstream.wire.values import json_of
 
@@ -38,9 +39,18 @@ class ModelSwap:
     first_frame_ids: Mapping[str, int]
 
 
-def swap_of(message: ModelSwapped) -> ModelSwap:
-    """The outcome of a change of model as data."""
-    return ModelSwap(model_of(message.model), dict(message.first_frame_ids))
+def swap_of(response: SwapModelResponse, on_doing: Callable[[str], None] | None) -> ModelSwap | None:
+    """The outcome of a change of model as data; None where it is under way, of which `on_doing` hears then."""
+    if response.HasField("swapped"):
+        return ModelSwap(model_of(response.swapped.model), dict(response.swapped.first_frame_ids))
+    if on_doing is not None:
+        on_doing(response.doing)
+    return None
+
+
+def no_outcome() -> Unavailable:
+    """What is raised where a change of model ends without one."""
+    return Unavailable("the server ended the call without an outcome; its capabilities say which model serves")
 
 
 def update_of(message: ParametersAccepted) -> Update:
