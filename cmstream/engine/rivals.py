@@ -16,13 +16,13 @@ from torch import Tensor
 from cmstream.core.frame import Rgb
 from cmstream.engine.base import EngineInput
 from cmstream.engine.build import resolve_device
+from cmstream.engine.pipeline.buffers import Buffers, Layout
 from cmstream.engine.pipeline.capture import first_row
 from cmstream.engine.pipeline.cuda_device import CudaDevice
 from cmstream.engine.pipeline.device import Device
 from cmstream.engine.pipeline.eager_device import EagerDevice
 from cmstream.engine.pipeline.engine import PipelineEngine, precision_on
 from cmstream.engine.pipeline.evaluation import Evaluation, inductor
-from cmstream.engine.pipeline.workspace import Buffers, Layout
 from cmstream.engine.step import padded_size
 from cmstream.models.base import Model, ModelInput
 from cmstream.models.registry import load

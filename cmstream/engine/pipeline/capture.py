@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
+from itertools import product
 
 from torch import Tensor
 
-from cmstream.engine.pipeline.device import Device
+from cmstream.engine.pipeline.buffers import Buffers, TravelBuffers
+from cmstream.engine.pipeline.device import Buffer, Device, Work
 from cmstream.engine.pipeline.evaluation import Evaluation
+from cmstream.engine.pipeline.legs import CAPTURED
 from cmstream.engine.pipeline.memory import is_out_of_memory
-from cmstream.engine.pipeline.workspace import Buffers, Workspace
+from cmstream.engine.pipeline.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 
 class Capturer:
-    """`request` may be called from one thread; graphs appear in `Workspace.graphs`, largest bucket first."""
+    """`request` may be called from one thread; graphs appear in `Workspace` and `Travel`, largest bucket first."""
 
     def __init__(self, device: Device, evaluation: Evaluation, buckets: tuple[int, ...]) -> None:
         self._device = device
@@ -35,23 +40,31 @@ class Capturer:
 
     def request(self, workspace: Workspace) -> Future[None]:
         """Make its graphs; the future resolves when there is nothing left to try, and never raises."""
-        done: Future[None] = Future()
-        self._wanted.put((workspace, done))
-        return done
+        return self._ask(workspace, partial(self._capture, workspace))
+
+    def request_travel(self, workspace: Workspace) -> Future[None]:
+        """The same for frames of several evaluations, for which the workspace must be made."""
+        return self._ask(workspace, partial(self._capture_travel, workspace))
 
     def close(self) -> None:
         """Finish what was requested, unless it was dropped, and end the thread. Once only."""
         self._wanted.put(None)
         self._thread.join()
 
+    def _ask(self, workspace: Workspace, capture: Callable[[], None]) -> Future[None]:
+        done: Future[None] = Future()
+        self._wanted.put((workspace, capture, done))
+        return done
+
     def _work(self) -> None:
         while (wanted := self._wanted.get()) is not None:
             self._make(*wanted)
             del wanted  # or it would keep the workspace until the next
 
-    def _make(self, workspace: Workspace, done: Future[None]) -> None:
+    def _make(self, workspace: Workspace, capture: Callable[[], None], done: Future[None]) -> None:
         try:
-            self._capture(workspace)
+            capture()
+            log.info("captured: %r", workspace)
         except (
             Exception
         ) as error:  # a device and a compiler may raise anything, and serving without graphs is right, only slower
@@ -61,27 +74,38 @@ class Capturer:
             done.set_result(None)
 
     def _capture(self, workspace: Workspace) -> None:
-        rehearsal = Buffers(self._device, workspace.layout)
+        rehearsal, own = Buffers(self._device, workspace.layout), workspace.buffers
         self._stream.run(first_row, (), rehearsal.indices)
         for bucket in reversed(self._buckets):
             if workspace.dropped:
                 return
-            self._rehearse(rehearsal, bucket)
-            work, buffers = self._evaluation.fast(bucket), workspace.buffers
-            workspace.graphs[bucket] = self._device.capture(work, buffers.reads, buffers.writes)
-        log.info("captured: %r", workspace)
+            fast = partial(self._evaluation.fast, bucket)
+            self._rehearse(fast, rehearsal.reads, rehearsal.writes)
+            workspace.graphs[bucket] = self._device.capture(fast(), own.reads, own.writes)
 
-    def _rehearse(self, buffers: Buffers, bucket: int) -> None:
+    def _capture_travel(self, workspace: Workspace) -> None:
+        travel = workspace.travel
+        assert travel is not None
+        rehearsal, own = TravelBuffers(self._device, Buffers(self._device, workspace.layout), travel.kept), travel.buffers
+        self._stream.run(first_row, (), rehearsal.indices)
+        for bucket, leg in product(reversed(self._buckets), CAPTURED):
+            if workspace.dropped:
+                return
+            fast = partial(self._evaluation.fast, bucket, leg)
+            self._rehearse(fast, rehearsal.reads(leg), rehearsal.writes(leg))
+            travel.graphs[leg, bucket] = self._device.capture(fast(), own.reads(leg), own.writes(leg))
+
+    def _rehearse(self, fast: Callable[[], Work], reads: Sequence[Buffer], writes: Sequence[Buffer]) -> None:
         try:
-            self._run(buffers, bucket)
+            self._run(fast(), reads, writes)
         except Exception as error:
             if not self._evaluation.is_compiled or is_out_of_memory(error):
                 raise
             self._evaluation.give_up_compiling(error)
-            self._run(buffers, bucket)
+            self._run(fast(), reads, writes)
 
-    def _run(self, buffers: Buffers, bucket: int) -> None:
-        self._stream.run(self._evaluation.fast(bucket), buffers.reads, buffers.writes)
+    def _run(self, work: Work, reads: Sequence[Buffer], writes: Sequence[Buffer]) -> None:
+        self._stream.run(work, reads, writes)
         self._stream.record(self._rehearsed)
         self._rehearsed.synchronize()
 

@@ -1,6 +1,7 @@
-"""The `Engine` around a pipeline: one thread issues batches and never waits for the device, another hands results over.
+"""The `Engine` around a pipeline: one thread issues work and never waits for the device, another hands results over.
 
-A batch that fails is lost alone. When memory runs out, everything that can be made again is given up, serving goes on without
+A frame of one evaluation goes from bytes to bytes in one piece; one of several shares each with all that are under way.
+What fails is lost alone. When memory runs out, everything that can be made again is given up, serving goes on without
 graphs until they are made anew, and where it recurs the largest bucket is no longer offered; the log says each.
 """
 
@@ -10,28 +11,28 @@ import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from cmstream.core.clock import NS_PER_MS, Clock, MonotonicClock
+from cmstream.core.clock import Clock, MonotonicClock
 from cmstream.core.errors import ConfigurationError, EngineFailed
 from cmstream.core.look import Look, look_of
 from cmstream.core.model_info import ModelInfo
 from cmstream.core.params import default_params, noise_motion_parameter
-from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput, EngineOutput, Pace, prepared
 from cmstream.engine.candidates import DTYPES
 from cmstream.engine.cpu import BUCKETS
 from cmstream.engine.pace import unhurried
 from cmstream.engine.pipeline.device import Device
 from cmstream.engine.pipeline.evaluation import Compiler, Evaluation
-from cmstream.engine.pipeline.flight import Finished, InFlight
+from cmstream.engine.pipeline.issuer import Issuer
 from cmstream.engine.pipeline.latent_course import LatentCourse
+from cmstream.engine.pipeline.launched import Submitted
 from cmstream.engine.pipeline.memory import MemoryPressure, is_out_of_memory
 from cmstream.engine.pipeline.pipeline import Pipeline
-from cmstream.engine.pipeline.slots import Slot
+from cmstream.engine.pipeline.reaper import Reaper
+from cmstream.engine.pipeline.sharing import Room
 from cmstream.models.base import Model
 from cmstream.models.latent.model import LatentModel
 
@@ -42,24 +43,6 @@ NOBODY = -1
 NO_ROOM = "the device has too little memory to serve this; lower engine.size_px or engine.batch"
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """A batch, and who waits for it."""
-
-    batch: tuple[EngineInput, ...]
-    future: Future[list[EngineOutput]]
-
-
-@dataclass(frozen=True, slots=True)
-class Launched:
-    """The same on the device; `error` says why it is lost."""
-
-    in_flight: InFlight
-    issued_ns: int
-    future: Future[list[EngineOutput]]
-    error: Exception | None = None
-
-
 class PipelineEngine:
     """Runs a model on a device. `batch` is its largest bucket; `compiler` makes its network faster, if it can.
 
@@ -67,8 +50,6 @@ class PipelineEngine:
     ConfigurationError where there is no memory for them, and EngineFailed when the model does not run. With a `pace`, another
     engine serves meanwhile.
     """
-
-    depth = 2
 
     def __init__(
         self,
@@ -97,6 +78,17 @@ class PipelineEngine:
         self._closing = threading.Lock()
         self._closed = False
         self._inbox, self._outbox = device.handover(), device.handover()
+        self._room = Room(buckets)
+        self._issuer = Issuer(
+            self.pipeline,
+            evaluation,
+            pressure=self._pressure,
+            room=self._room,
+            clock=self._clock,
+            outbox=self._outbox,
+            forget=self._forget,
+        )
+        self._reaper = Reaper(self.pipeline, self._room, self._clock, self._inbox)
         self._threads = [
             threading.Thread(target=self._issue_all, name="engine-issue", daemon=True),
             threading.Thread(target=self._reap_all, name="engine-reap", daemon=True),
@@ -111,9 +103,17 @@ class PipelineEngine:
         """See `Engine`. Fewer once memory ran out again and again; larger batches are still tried."""
         return self._pressure.buckets
 
+    @property
+    def depth(self) -> int:
+        """See `Engine`. Two; while frames of several evaluations are in, one more than there are if it pays (`sharing`)."""
+        return self._room.depth()
+
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
         """See `Engine`. After `close` the future raises EngineFailed."""
         future: Future[list[EngineOutput]] = Future()
+        travellers = sum(_travels(one.look) for one in batch)
+        self._room.entered(travellers)
+        future.add_done_callback(lambda _: self._room.left(travellers))
         if not self._put(Submitted(tuple(batch), future)):
             future.set_exception(EngineFailed("the engine was closed"))
         return future
@@ -171,11 +171,13 @@ class PipelineEngine:
         self.forget(NOBODY)
 
     def _issue_all(self) -> None:
-        while (item := self._inbox.get()) is not None:
-            if isinstance(item, Submitted):
-                self._issue(item)
-            else:
-                self._forget(item)
+        """Once closing, until nobody is under way: the reaping thread still says when a tick is over."""
+        is_closing = False
+        while not (is_closing and self._issuer.is_idle):
+            item = self._inbox.get()
+            is_closing = is_closing or item is None
+            if item is not None:
+                self._issuer.take(item)
             del item  # frames are large
         self._outbox.put(None)
         self.pipeline.close()
@@ -185,55 +187,15 @@ class PipelineEngine:
         if isinstance(self._model, LatentModel):
             self._model.forget(stream_id)
 
-    def _issue(self, wanted: Submitted) -> None:
-        slot = self.pipeline.slots.take()
-        issued_ns = self._clock.now_ns()
-        try:
-            in_flight = self.pipeline.launch(slot, wanted.batch)
-        except Exception as error:  # a model may raise anything, and this thread has to outlive it
-            self._abandon(slot, issued_ns, wanted, error)
-        else:
-            self._outbox.put(Launched(in_flight, issued_ns, wanted.future))
-            self._pressure.served()
-
-    def _abandon(self, slot: Slot, issued_ns: int, wanted: Submitted, error: Exception) -> None:
-        failed = EngineFailed(f"the device failed on a batch of {len(wanted.batch)}: {error}")
-        failed.__cause__ = error
-        self._outbox.put(Launched(self.pipeline.abandon(slot), issued_ns, wanted.future, failed))
-        if is_out_of_memory(error):
-            self._make_room()
-
-    def _make_room(self) -> None:
-        recurred = self._pressure.ran_out()
-        self.pipeline.release()
-        log.warning("the device ran out of memory; graphs and caches were given up and are made anew")
-        if recurred:
-            log.warning("it ran out again: batches of at most %d from now on, until a restart", self.buckets[-1])
-
     def _reap_all(self) -> None:
         while (launched := self._outbox.get()) is not None:
-            self._reap(launched)
+            self._reaper.take(launched)
             del launched  # it keeps buffers of the device
 
-    def _reap(self, launched: Launched) -> None:
-        try:
-            finished = self.pipeline.finish(launched.in_flight)
-        except Exception as error:  # whatever the device reports of work that was launched
-            failed = EngineFailed(f"the device failed on a batch of {launched.in_flight.count}: {error}")
-            launched.future.set_exception(launched.error or failed)
-            return
-        if launched.error is not None:
-            launched.future.set_exception(launched.error)
-        else:
-            marks = self._marks(launched.issued_ns, finished)
-            launched.future.set_result([EngineOutput(rgb, marks) for rgb in finished.pictures])
 
-    def _marks(self, issued_ns: int, finished: Finished) -> tuple[tuple[Stage, int], ...]:
-        """Counted back from now with the device's own durations; never before the batch was issued."""
-        done_ns = self._clock.now_ns()
-        computed_ns = max(issued_ns, done_ns - round(finished.download_ms * NS_PER_MS))
-        uploaded_ns = max(issued_ns, computed_ns - round(finished.compute_ms * NS_PER_MS))
-        return (Stage.H2D, uploaded_ns), (Stage.INFER, computed_ns), (Stage.D2H, done_ns)
+def _travels(look: Look) -> bool:
+    """Whether a frame with this look may take several evaluations."""
+    return look.prompting is not None and look.prompting.steps > 1
 
 
 def precision_on(dtype: str) -> torch.dtype:

@@ -9,25 +9,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
 from cmstream.core.look import Look
 from cmstream.engine.pipeline.device import Work
+from cmstream.engine.pipeline.legs import CAPTURED, Leg, Legs, Route, Step, leg_work
 from cmstream.engine.pipeline.look_table import LookTable, StyleTable
 from cmstream.engine.step import LookRows, style_batch
 from cmstream.models.base import Model
 
 log = logging.getLogger(__name__)
 
-Step: TypeAlias = Callable[..., Any]
-"""src [B,H,W,3] uint8, rows [B] int64, noise [R,3,H',W'], looks [R,W] -> [B,H,W,3] uint8.
-
-Where frames are remembered, memory rows [B] int64 come after the rows and the memory [M,...] last, and what is to be
-remembered of each frame [B,...] is returned beside the pictures.
-"""
 Compiler: TypeAlias = Callable[[Step], Step]
 
 RECOMPILATIONS = 256
@@ -61,8 +56,22 @@ class Course(Protocol):
         ...
 
     @property
+    def legs(self) -> Legs | None:
+        """Of frames that take several evaluations; None where none does."""
+        ...
+
+    def route(self, look: Look) -> Route:
+        """What a frame with this look asks for; cheap, it is asked of every frame."""
+        ...
+
+    @property
     def step(self) -> Step:
-        """The usual one, of which graphs are made."""
+        """One evaluation, the usual one, of which graphs are made.
+
+        src [B,H,W,3] uint8, rows [B] int64, noise [R,3,H',W'], looks [R,W] -> [B,H,W,3] uint8. Where frames are remembered,
+        memory rows [B] int64 come after the rows and the memory [M,...] last, and what is to be remembered of each frame
+        [B,...] is returned beside the pictures.
+        """
         ...
 
     def work(self, step: Step, bucket: int) -> Work:
@@ -70,7 +79,7 @@ class Course(Protocol):
         ...
 
     def turn(self, looks: Sequence[Look], usual: Work) -> Turn:
-        """For frames with these looks; `usual` is `step` as work. On the issuing thread."""
+        """For frames with these looks, of one evaluation each; `usual` is `step` as work. On the issuing thread."""
         ...
 
 
@@ -79,7 +88,12 @@ class StyleCourse:
 
     def __init__(self, model: Model) -> None:
         self.table = StyleTable(model.spec.styles)
+        self.legs: Legs | None = None
         self._model = model
+
+    def route(self, look: Look) -> Route:
+        """See `Course`."""
+        return Route()
 
     def step(self, src: Tensor, rows: Tensor, noise: Tensor, looks: Tensor) -> Tensor:
         """See `Course`."""
@@ -100,34 +114,46 @@ class StyleCourse:
 
 
 class Evaluation:
-    """`work` of every bucket, on the buffers of a workspace. Compiled where that is wanted and works."""
+    """What runs on the buffers of a workspace, for every bucket. Compiled where that is wanted and works."""
 
     def __init__(self, model: Model, compiler: Compiler | None = None, course: Course | None = None) -> None:
         self._course = course or StyleCourse(model)
-        self._fast = compiler(self._course.step) if compiler is not None else None
+        self.legs = self._course.legs
+        self.is_compiled = compiler is not None
+        self._fast = self._course.step if compiler is None else compiler(self._course.step)
+        self._fast_legs: dict[Leg, Step] = {}
+        if self.legs is not None:
+            steps = self.legs.steps
+            self._fast_legs = {leg: steps[leg] if compiler is None else compiler(steps[leg]) for leg in CAPTURED}
 
     @property
     def table(self) -> LookTable:
         """How looks lie in the banks."""
         return self._course.table
 
-    @property
-    def is_compiled(self) -> bool:
-        return self._fast is not None
+    def route(self, look: Look) -> Route:
+        """What a frame with this look asks for. Raises EngineFailed for a look that was never prepared."""
+        return self._course.route(look)
 
     def turn(self, looks: Sequence[Look], bucket: int) -> Turn:
-        """How a batch of frames with these looks is evaluated. What it does without a graph starts at once."""
+        """How a batch of frames with these looks, of one evaluation each, is run. What needs no graph starts at once."""
         return self._course.turn(looks, self.plain(bucket))
 
-    def plain(self, bucket: int) -> Work:
-        """What serves while there is no graph: it starts at once."""
-        return self._course.work(self._course.step, bucket)
+    def plain(self, bucket: int, leg: Leg | None = None) -> Work:
+        """What serves while there is no graph: it starts at once. The whole way of a frame of one evaluation, or a leg."""
+        if leg is None:
+            return self._course.work(self._course.step, bucket)
+        assert self.legs is not None
+        return leg_work(leg, self.legs.steps[leg], bucket)
 
-    def fast(self, bucket: int) -> Work:
+    def fast(self, bucket: int, leg: Leg | None = None) -> Work:
         """What graphs are made of. Its first run at a size compiles, and may raise anything."""
-        return self._course.work(self._fast or self._course.step, bucket)
+        return self._course.work(self._fast, bucket) if leg is None else leg_work(leg, self._fast_legs[leg], bucket)
 
     def give_up_compiling(self, why: BaseException) -> None:
         """From now on `fast` is `plain`."""
         log.warning("torch.compile failed, the model runs without it: %s: %s", type(why).__name__, why)
-        self._fast = None
+        self.is_compiled = False
+        self._fast = self._course.step
+        if self.legs is not None:
+            self._fast_legs = dict(self.legs.steps)

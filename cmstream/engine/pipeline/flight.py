@@ -19,8 +19,8 @@ class InFlight:
 
     slot: Slot
     workspace: Workspace | None
-    shape: tuple[int, ...]
-    count: int  # 0: it was lost, and only the slot has to come back
+    shape: tuple[int, ...]  # of the pictures it brings, padded; () where it was lost, and only the slot has to come back
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,14 @@ LOST = Finished(np.empty((0, 0, 0, 3), np.uint8), 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """Where in a slot's arena the pictures of a batch lie, and the rows of the banks and memories, padded to the bucket."""
+    """Where in a slot's arena lies what goes to the first rows of buffers: pictures, and indices padded to the bucket."""
 
-    pictures: Part
-    indices: tuple[Part, ...]
+    parts: tuple[Part, ...]
 
-    def load(self, arena: Tensor, src: Tensor, *indices: Tensor) -> None:
-        """On the device. What pads a batch is left as it was: nobody looks at what is made of it."""
-        src[: self.pictures.shape[0]].copy_(self.pictures.of(arena))
-        for rows, part in zip(indices, self.indices, strict=True):
-            rows[: part.shape[0]].copy_(part.of(arena))
+    def load(self, arena: Tensor, *buffers: Tensor) -> None:
+        """On the device. What pads a batch of pictures is left as it was: nobody looks at what is made of it."""
+        for buffer, part in zip(buffers, self.parts, strict=True):
+            buffer[: part.shape[0]].copy_(part.of(arena))
 
 
 def unload(bucket: int, styled: Tensor, arena: Tensor) -> None:

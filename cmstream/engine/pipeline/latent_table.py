@@ -1,6 +1,6 @@
 """The looks of a latent model as rows of a bank: what it hears and how it is sampled, as numbers that a graph can gather.
 
-Frames with other prompts, strengths, guidance and plans of one length share a batch. Issuing thread, except for `unpack`.
+Frames with other prompts, strengths, guidance and plans share a batch. Issuing thread, except for `unpack`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from cmstream.core.look import Look
-from cmstream.core.prompting import LoraMix, Prompting, TextMix
+from cmstream.core.prompting import Prompting, TextMix
+from cmstream.engine.pipeline.legs import Route
 from cmstream.engine.pipeline.look_table import Row
-from cmstream.models.latent.direct import Rows
 from cmstream.models.latent.embedding import Embedding
 from cmstream.models.latent.family import Guidance
 from cmstream.models.latent.hints import Likeness
@@ -30,23 +30,13 @@ NUMBERS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """What the frames of one evaluation have to share."""
-
-    steps: int
-    is_twice: bool
-    """Guided against the negative prompt."""
-    loras: LoraMix
-
-
-@dataclass(frozen=True, slots=True)
 class Unpacked:
     """Rows of a batch again, on the device."""
 
     prompt: Embedding
-    negative: Embedding | None  # where the course hears one
+    negative: Embedding | None  # where they are evaluated twice
     guidance: Tensor  # [B]
-    rows: tuple[Rows, ...]  # one for each evaluation
+    plans: Tensor  # [B,MAX_STEPS,COLUMNS], those of `Rows`
     passes: Tensor  # [B] bool, where the source is what is shown
     feedback: Tensor  # [B]
     structure: Tensor  # [B]
@@ -104,23 +94,23 @@ class LatentTable:
         """See `LookTable`."""
         return self._model.prompting_of(look).feedback > 0
 
-    def course(self, look: Look) -> Course:
-        """What a frame with this look has to share with the others of its evaluation."""
+    def route(self, look: Look) -> Route:
+        """What a frame with this look asks for."""
         prompting = self._model.prompting_of(look)
-        return Course(max(1, len(self.plan(look))), self._model.is_twice(prompting), prompting.loras)
+        steps, is_twice = max(1, len(self.plan(look))), self._model.is_twice(prompting)
+        return Route(steps, is_twice, prompting.loras, prompting.feedback > 0)
 
-    def unpack(self, looks: Tensor, course: Course) -> Unpacked:
-        """`looks` [B,width] float32, rows of one course. Views and casts only: it is part of a graph."""
+    def unpack(self, looks: Tensor, *, is_twice: bool) -> Unpacked:
+        """`looks` [B,width] float32, of frames that are evaluated alike. Views and casts only: it is part of a graph."""
         prompt, rest = self._taken(looks)
         negative = None
         if self._hears_negative:
             negative, rest = self._taken(rest)
         picture, rest = rest[:, : self._picture], rest[:, self._picture :]
         guidance, passes, feedback, structure, scale = rest[:, :NUMBERS].unbind(1)
-        steps = rest[:, NUMBERS : NUMBERS + course.steps * COLUMNS].view(len(rest), course.steps, COLUMNS)
-        rows = tuple(Rows.of(step) for step in steps.unbind(1))
-        against, likeness = negative if course.is_twice else None, self._likeness(picture, scale)
-        return Unpacked(prompt, against, guidance, rows, passes > 0, feedback, structure, likeness)
+        plans = rest[:, NUMBERS:].view(len(rest), MAX_STEPS, COLUMNS)
+        against, likeness = negative if is_twice else None, self._likeness(picture, scale)
+        return Unpacked(prompt, against, guidance, plans, passes > 0, feedback, structure, likeness)
 
     def _likeness(self, picture: Tensor, scale: Tensor) -> Likeness | None:
         if self._blank is None:

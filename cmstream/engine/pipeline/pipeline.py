@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
@@ -27,6 +27,7 @@ from cmstream.engine.cpu import resized
 from cmstream.engine.moving_noise import MovingNoise, Places
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.pipeline.bank import Binding
+from cmstream.engine.pipeline.buffers import Buffers, Size
 from cmstream.engine.pipeline.capture import Capturer
 from cmstream.engine.pipeline.device import Device, Stream
 from cmstream.engine.pipeline.evaluation import Evaluation, Turn
@@ -34,7 +35,7 @@ from cmstream.engine.pipeline.flight import LOST, Finished, InFlight, Staging, u
 from cmstream.engine.pipeline.memories import NOBODY, MemoryBinding
 from cmstream.engine.pipeline.packing import ALIGNMENT, Packing, Part, aligned
 from cmstream.engine.pipeline.slots import Slot, SlotRing
-from cmstream.engine.pipeline.workspace import Buffers, Size, Workspace
+from cmstream.engine.pipeline.workspace import Workspace
 from cmstream.engine.step import padded_size
 from cmstream.models.base import ModelSpec
 
@@ -62,6 +63,8 @@ class Pipeline:
         self._workspaces: OrderedDict[Size, Workspace] = OrderedDict()
         self._remembering: dict[int, Size] = {}  # at which size a stream remembers its last frame
         self._most = SPARE_SIZES
+        self.sizes_under_way: Callable[[], Collection[Size]] = tuple
+        """Whose workspaces stay: what frames between two evaluations keep there cannot be made again."""
 
     def __repr__(self) -> str:
         return f"<Pipeline on {self.device!r}: {list(self._workspaces.values())}>"
@@ -70,25 +73,24 @@ class Pipeline:
         """Give the batch to the device, in a slot that was taken. When it raises, `abandon` the slot: the batch is lost."""
         bucket = bucket_for(self.buckets, len(batch))
         sources = [resized(one.rgb, one.width_px, one.height_px) for one in batch]
-        workspace = self._workspace((batch[0].height_px, batch[0].width_px))
-        frames = self._frames(workspace, batch, sources)
+        workspace = self.workspace((batch[0].height_px, batch[0].width_px))
+        frames = self.bound(workspace, batch, sources)
         packing = Packing()
         pictures = packing.stack(sources)
         try:
             binding = workspace.bank.bind(frames, packing)
-            memory = self._remembered(workspace, batch, packing)
-            indices = [_padded(binding.rows, binding.rows[-1], bucket)]
+            memory = self.remembered(workspace, [(one.stream_id, one.look) for one in batch], packing)
+            indices = [padded(binding.rows, binding.rows[-1], bucket)]
             if memory is not None:
-                indices.append(_padded(memory.rows, NOBODY, bucket))
-            staging = Staging(pictures, tuple(packing.add(each) for each in indices))
+                indices.append(padded(memory.rows, NOBODY, bucket))
+            staging = Staging((pictures, *(packing.add(each) for each in indices)))
             shape = (bucket, *pictures.shape[1:])
-            slot.reserve(packing.nbytes, Part(0, shape, torch.uint8).nbytes)
-            self._upload(slot, packing)
+            self.upload(slot, packing, shape)
             turn = self._evaluation.turn([one.look for one in batch], bucket)
             self.compute.wait(slot.uploaded)
-            self._update(self.compute, slot, workspace.buffers, binding, memory)
+            self.update(self.compute, slot, workspace.buffers, binding, memory)
             self._evaluate(slot, workspace, bucket, staging, turn)
-            self._download(slot, shape)
+            self.download(slot, shape)
         except BaseException:
             workspace.reset()  # what it holds may not be what its books say
             raise
@@ -107,7 +109,7 @@ class Pipeline:
         try:
             for event in slot.events:
                 event.synchronize()
-            return self._finished(batch) if batch.count else LOST
+            return self._finished(batch) if batch.shape else LOST
         finally:
             self.slots.release(slot)
 
@@ -127,8 +129,8 @@ class Pipeline:
 
     def release(self) -> None:
         """Give up all that can be made again and hand the memory back. On the thread that launches, which waits."""
-        while self._workspaces:
-            self._drop()
+        while self._drop():
+            pass
         self.slots.settle()
         self.device.release_memory()
 
@@ -137,31 +139,37 @@ class Pipeline:
         self._most = len({*self._workspaces, size_px}) + SPARE_SIZES
         bucket, field_px = self.buckets[-1], padded_size(*size_px, self._spec.multiple_px)
         frame, field = 3 * math.prod(size_px), aligned(4 * math.prod(field_px))
-        self.slots.reserve(bucket * (frame + field + ALIGNMENT) + 3 * field, bucket * frame)
-        self._workspace(size_px).captured.result()
+        self.slots.reserve(bucket * (frame + field + ALIGNMENT) + 3 * field + 8 * ALIGNMENT, bucket * frame)
+        self.workspace(size_px).captured.result()
 
     def close(self) -> None:
-        """End the capturing thread. On the thread that launches, which launches no more."""
-        while self._workspaces:
-            self._drop()
+        """End the capturing thread. On the thread that launches, which launches no more, with nothing under way."""
+        while self._drop():
+            pass
         self.capturer.close()
 
-    def _frames(self, workspace: Workspace, batch: Sequence[EngineInput], sources: Sequence[Rgb]) -> list[Bound]:
+    def bound(self, workspace: Workspace, batch: Sequence[EngineInput], sources: Sequence[Rgb]) -> list[Bound]:
+        """What a bank wants to know of frames. Once for each, in the order of its stream: places follow the picture."""
         field_px = workspace.layout.field_px
         places = (self._moving.places(one.stream_id, one.look, rgb, field_px) for one, rgb in zip(batch, sources, strict=True))
         return [(one.stream_id, one.look, where) for one, where in zip(batch, places, strict=True)]
 
-    def _upload(self, slot: Slot, packing: Packing) -> None:
+    def upload(self, slot: Slot, packing: Packing, shape: tuple[int, ...]) -> None:
+        """All that was packed, with room for pictures of `shape` to come back."""
+        slot.reserve(packing.nbytes, Part(0, shape, torch.uint8).nbytes)
         packing.write(self.device.host_write(slot.host_in))
         self.copy_in.copy(slot.device_in, slot.host_in, packing.nbytes)
         self.copy_in.record(slot.uploaded)
 
-    def _remembered(self, workspace: Workspace, batch: Sequence[EngineInput], packing: Packing) -> MemoryBinding | None:
-        """A stream that comes from another size, or asked for nothing to be remembered meanwhile, begins with nothing."""
+    def remembered(self, workspace: Workspace, batch: Sequence[tuple[int, Look]], packing: Packing) -> MemoryBinding | None:
+        """Rows of memory for frames by stream and look, in the order of their streams; None where nothing is remembered.
+
+        A stream that comes from another size, or asked for nothing to be remembered meanwhile, begins with nothing.
+        """
         table, size_px = self._evaluation.table, workspace.layout.size_px
         if not workspace.layout.memory:
             return None
-        frames = [(one.stream_id, table.remembers(one.look)) for one in batch]
+        frames = [(stream_id, table.remembers(look)) for stream_id, look in batch]
         for stream_id, remembers in frames:
             if self._remembering.get(stream_id) == (size_px if remembers else None):
                 continue
@@ -185,33 +193,46 @@ class Pipeline:
         self.compute.run(partial(unload, bucket), [buffers.styled], [slot.device_out])
         self.compute.record(slot.computed)
 
-    def _update(self, stream: Stream, slot: Slot, buffers: Buffers, binding: Binding, memory: MemoryBinding | None) -> None:
+    def update(self, stream: Stream, slot: Slot, buffers: Buffers, binding: Binding, memory: MemoryBinding | None) -> None:
+        """Write the rows that changed before they are read."""
         if binding.looks is not None:
             stream.run(binding.looks.apply, [slot.device_in], [buffers.looks])
         for update in binding.noise:
             stream.run(update.apply, [slot.device_in], [buffers.fields, buffers.noise, buffers.scratch])
+        self.empty(stream, slot, buffers, memory)
+
+    def empty(self, stream: Stream, slot: Slot, buffers: Buffers, memory: MemoryBinding | None) -> None:
+        """Rows of memory that are new begin with nothing."""
         if memory is not None and memory.fresh is not None:
             stream.run(memory.empty, [slot.device_in], buffers.memory)
 
-    def _download(self, slot: Slot, shape: tuple[int, ...]) -> None:
+    def download(self, slot: Slot, shape: tuple[int, ...]) -> None:
+        """What was computed, if anything comes back."""
         self.copy_out.wait(slot.computed)
-        self.copy_out.copy(slot.host_out, slot.device_out, math.prod(shape))
+        if math.prod(shape):
+            self.copy_out.copy(slot.host_out, slot.device_out, math.prod(shape))
         self.copy_out.record(slot.downloaded)
 
-    def _workspace(self, size_px: Size) -> Workspace:
+    def workspace(self, size_px: Size) -> Workspace:
         """Of this size; a new one serves at once, and its graphs follow."""
         workspace = self._workspaces.pop(size_px, None)
         if workspace is None:
-            while len(self._workspaces) >= self._most:
-                self._drop()
+            while len(self._workspaces) >= self._most and self._drop():
+                pass
             workspace = Workspace(self.device, self._spec, size_px, self.buckets[-1], self._noise, self._evaluation.table)
             workspace.captured = self.capturer.request(workspace)
         self._workspaces[size_px] = workspace
         return workspace
 
-    def _drop(self) -> None:
-        self._workspaces.popitem(last=False)[1].dropped = True
+    def _drop(self) -> bool:
+        """The one that was not seen for longest; returns whether there was one that may go."""
+        under_way = self.sizes_under_way()
+        size_px = next((each for each in self._workspaces if each not in under_way), None)
+        if size_px is not None:
+            self._workspaces.pop(size_px).dropped = True
+        return size_px is not None
 
 
-def _padded(rows: Sequence[int], padding: int, bucket: int) -> NDArray[np.int64]:
+def padded(rows: Sequence[int], padding: int, bucket: int) -> NDArray[np.int64]:
+    """Rows of a batch, filled up."""
     return np.array([*rows, *[padding] * (bucket - len(rows))], np.int64)

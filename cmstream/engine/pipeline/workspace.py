@@ -3,68 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import TypeAlias
-
-import torch
 
 from cmstream.engine.noise import NoiseBank
-from cmstream.engine.pipeline.bank import FIELDS, Bank
-from cmstream.engine.pipeline.device import Buffer, Device, Graph
+from cmstream.engine.pipeline.bank import Bank
+from cmstream.engine.pipeline.buffers import Buffers, Layout, Size
+from cmstream.engine.pipeline.device import Device, Graph
 from cmstream.engine.pipeline.look_table import LookTable
-from cmstream.engine.pipeline.memories import MEMORIES, Memories
+from cmstream.engine.pipeline.memories import Memories
+from cmstream.engine.pipeline.travel import Travel
 from cmstream.engine.step import padded_size
 from cmstream.models.base import ModelSpec
-
-Size: TypeAlias = tuple[int, int]
-"""(height, width) in pixels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The shapes of a workspace."""
-
-    size_px: Size
-    field_px: Size
-    bucket: int
-    look_width: int
-    memory: tuple[int, ...] = ()
-    """What a stream remembers of a frame; empty where none does."""
-
-    @property
-    def rows(self) -> int:
-        """Twice the largest batch, so that two that alternate keep their rows."""
-        return 2 * self.bucket
-
-
-class Buffers:
-    """Of one layout. Smaller buckets use the first rows."""
-
-    def __init__(self, device: Device, layout: Layout) -> None:
-        def make(name: str, dtype: torch.dtype, *shape: int) -> Buffer:
-            return device.device_buffer(f"{name} {layout.size_px}", shape, dtype)
-
-        picture, field = (*layout.size_px, 3), (3, *layout.field_px)
-        self.src = make("src", torch.uint8, layout.bucket, *picture)
-        self.rows = make("rows", torch.int64, layout.bucket)
-        self.styled = make("styled", torch.uint8, layout.bucket, *picture)
-        self.noise = make("noise bank", torch.float32, layout.rows, *field)
-        self.looks = make("look bank", torch.float32, layout.rows, layout.look_width)
-        self.fields = make("fields", torch.float32, FIELDS, *field)
-        self.scratch = make("scratch", torch.float32, *field)
-        self.memory = (make("memory", torch.float32, MEMORIES + 1, *layout.memory),) if layout.memory else ()
-        self.indices = (self.rows, make("memory rows", torch.int64, layout.bucket)) if layout.memory else (self.rows,)
-        """Which rows of the banks, and of the memory, a batch has."""
-
-    @property
-    def reads(self) -> tuple[Buffer, ...]:
-        """Of an evaluation, in its order."""
-        return self.src, *self.indices, self.noise, self.looks
-
-    @property
-    def writes(self) -> tuple[Buffer, ...]:
-        """Of an evaluation; it reads the memory too."""
-        return self.styled, *self.memory
 
 
 class Workspace:
@@ -80,6 +28,8 @@ class Workspace:
         self.captured: Future[None] = Future()
         """Resolves when no more graphs will come."""
         self.dropped = False
+        self.travel: Travel | None = None
+        """What frames of several evaluations need; made with the first of them."""
 
     def forget(self, stream_id: int) -> None:
         """Its rows are free."""

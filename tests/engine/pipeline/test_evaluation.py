@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cmstream.engine.pipeline.evaluation import Evaluation, Step
+from cmstream.engine.pipeline.evaluation import Evaluation
+from cmstream.engine.pipeline.legs import Step
 from tests.engine.painters import small_painter
 
 

@@ -19,7 +19,7 @@ from cmstream.engine.pipeline.cuda_device import CudaDevice
 from cmstream.engine.pipeline.device import Device
 from cmstream.engine.pipeline.eager_device import EagerDevice
 from cmstream.engine.pipeline.engine import PipelineEngine
-from cmstream.engine.pipeline.evaluation import Step
+from cmstream.engine.pipeline.legs import Step
 from cmstream.models.base import ModelInput
 from cmstream.models.painter import PainterModel
 from tests.engine.painters import small_painter

@@ -18,7 +18,8 @@ from cmstream.core.params import FOLLOW
 from cmstream.engine.base import EngineInput
 from cmstream.engine.pipeline.device import Device, Work
 from cmstream.engine.pipeline.eager_device import EagerDevice
-from cmstream.engine.pipeline.evaluation import Evaluation, Step, Turn
+from cmstream.engine.pipeline.evaluation import Evaluation, Turn
+from cmstream.engine.pipeline.legs import Legs, Route, Step
 from cmstream.engine.pipeline.look_table import StyleTable
 from cmstream.engine.pipeline.memories import MEMORIES, NOBODY, Memories
 from cmstream.engine.pipeline.packing import Packing
@@ -49,6 +50,11 @@ class SumCourse:
 
     def __init__(self) -> None:
         self.table = SumTable(("oil", "ink"))
+        self.legs: Legs | None = None
+
+    def route(self, look: Look) -> Route:
+        """See `evaluation.Course`."""
+        return Route()
 
     def step(
         self, src: Tensor, rows: Tensor, memory_rows: Tensor, noise: Tensor, looks: Tensor, memory: Tensor

@@ -135,8 +135,8 @@ def releasing_at_launch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def writing_banks_while_copying_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    update = Pipeline._update
-    monkeypatch.setattr(Pipeline, "_update", lambda self, stream, *rest: update(self, self.copy_in, *rest))
+    update = Pipeline.update
+    monkeypatch.setattr(Pipeline, "update", lambda self, stream, *rest: update(self, self.copy_in, *rest))
 
 
 def waiting_for_the_evaluation_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def downloading_from_what_the_next_batch_overwrites(monkeypatch: pytest.MonkeyPa
         self.copy_out.record(slot.downloaded)
 
     monkeypatch.setattr(Pipeline, "_evaluate", remembered)
-    monkeypatch.setattr(Pipeline, "_download", download)
+    monkeypatch.setattr(Pipeline, "download", download)
 
 
 def _copied(count: int, styled: Tensor, host: Tensor) -> None:
