@@ -49,7 +49,9 @@ class Engine(Protocol):
 
     @property
     def depth(self) -> int:
-        """Batches worth having in flight: 1 where compute is all there is, 2 where copies overlap it."""
+        """Batches worth having in flight now: 1 where compute is all there is, 2 where copies overlap it, more while frames
+        share evaluations. Asked before every `submit`, from the same thread.
+        """
         ...
 
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:

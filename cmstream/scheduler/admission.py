@@ -27,6 +27,8 @@ class Demand:
     rate_hz: float
     cost_ms: float
     budget_ms: float
+    stay_ms: float = 0.0
+    """How long a frame is in the engine, which may be longer than what it costs: there it shares evaluations with others."""
 
     @property
     def share(self) -> float:
@@ -63,5 +65,9 @@ def refusal(streams: Sequence[Demand], newcomer: Demand, busy: float) -> Refusal
 
 
 def longest_turn_ms(streams: Sequence[Demand]) -> float:
-    """The longest that a frame waits and is styled when all have one waiting: what runs ends first, then each has its turn."""
-    return sum(stream.cost_ms for stream in streams) + max((stream.cost_ms for stream in streams), default=0.0)
+    """The longest that a frame waits and is styled when all have one waiting: what runs ends first, then each has its turn.
+
+    A turn is no shorter than a frame was seen to stay in the engine, however often the engine is done with one.
+    """
+    round_ms = sum(stream.cost_ms for stream in streams) + max((stream.cost_ms for stream in streams), default=0.0)
+    return max(round_ms, max((stream.stay_ms for stream in streams), default=0.0))

@@ -1,4 +1,8 @@
-"""How busy the engine is, and what a frame of a size costs it, as the scheduler sees it. Event loop only."""
+"""How busy the engine is, and what a frame of a size costs it, as the scheduler sees it. Event loop only.
+
+Cost and stay are two things. Where frames share evaluations a frame is in the engine for as many as it takes, and the engine is
+done with one more much oftener: cost is what a frame takes from the others, stay is what it adds to its own age.
+"""
 
 from __future__ import annotations
 
@@ -15,34 +19,37 @@ FARTHEST = 4
 
 
 class EngineLoad:
-    """Told of every batch, first in first out. Where batches overlap, a later one counts from when the earlier ended."""
+    """Told of every batch. Where batches overlap, each costs what the engine worked since one ended before."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._started_ns: deque[int] = deque()
         self._ended_ns = 0
         self._worked_ns: deque[tuple[int, int]] = deque()
-        self._costs_ms: OrderedDict[int, RecentMedian] = OrderedDict()
+        self._costs_ms = _BySize()
+        self._stays_ms = _BySize()
+        self._stay_ms = RecentMedian(RUNS_PER_SIZE)
 
     def __repr__(self) -> str:
         return f"<EngineLoad {self.busy():.0%} busy, {len(self._costs_ms)} sizes known>"
 
-    def began(self) -> None:
-        """A batch was handed to the engine."""
-        self._started_ns.append(self._clock.now_ns())
-
-    def ended(self, frames: int, area_px: int) -> None:
-        """The oldest batch came back: so many frames of `area_px` = width × height each."""
+    def began(self) -> int:
+        """A batch was handed to the engine; returns when, for `ended`."""
         now_ns = self._clock.now_ns()
-        from_ns = max(self._started_ns.popleft(), self._ended_ns)
+        self._started_ns.append(now_ns)
+        return now_ns
+
+    def ended(self, started_ns: int, frames: int, area_px: int) -> None:
+        """The batch that began then came back: so many frames of `area_px` = width × height each."""
+        now_ns = self._clock.now_ns()
+        from_ns = max(self._started_ns[0], self._ended_ns)
+        self._started_ns.remove(started_ns)
         self._ended_ns = now_ns
         self._worked_ns.append((from_ns, now_ns))
         self._forget(now_ns - WINDOW_NS)
-        cost = self._costs_ms.setdefault(area_px, RecentMedian(RUNS_PER_SIZE))
-        cost.add((now_ns - from_ns) / NS_PER_MS / frames)
-        self._costs_ms.move_to_end(area_px)
-        if len(self._costs_ms) > MOST_SIZES:
-            self._costs_ms.popitem(last=False)
+        self._costs_ms.add(area_px, (now_ns - from_ns) / NS_PER_MS / frames)
+        self._stays_ms.add(area_px, (now_ns - started_ns) / NS_PER_MS)
+        self._stay_ms.add((now_ns - started_ns) / NS_PER_MS)
 
     def busy(self) -> float:
         """The part of the last two seconds in which the engine worked, in [0,1]."""
@@ -58,14 +65,37 @@ class EngineLoad:
 
         A frame much smaller says nothing: it costs what any batch costs, and in proportion a larger one would seem enormous.
         """
-        known = [known_px for known_px in self._costs_ms if known_px * FARTHEST >= area_px]
-        if not known:
-            return None
-        nearest_px = min(known, key=lambda known_px: max(known_px, area_px) / min(known_px, area_px))
-        known_ms = self._costs_ms[nearest_px].value()
-        assert known_ms is not None  # it was made with its first value
-        return known_ms * area_px / nearest_px
+        return self._costs_ms.of(area_px)
+
+    def stay_ms(self, area_px: int | None = None) -> float | None:
+        """From when a frame is handed to the engine to when it is back, of a size or of late; None where nothing is known."""
+        return self._stay_ms.value() if area_px is None else self._stays_ms.of(area_px)
 
     def _forget(self, before_ns: int) -> None:
         while self._worked_ns and self._worked_ns[0][1] < before_ns:
             self._worked_ns.popleft()
+
+
+class _BySize:
+    """Medians of the last runs of every size, by area; those that were not seen for longest go."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, RecentMedian] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def add(self, area_px: int, value_ms: float) -> None:
+        self._known.setdefault(area_px, RecentMedian(RUNS_PER_SIZE)).add(value_ms)
+        self._known.move_to_end(area_px)
+        if len(self._known) > MOST_SIZES:
+            self._known.popitem(last=False)
+
+    def of(self, area_px: int) -> float | None:
+        known = [known_px for known_px in self._known if known_px * FARTHEST >= area_px]
+        if not known:
+            return None
+        nearest_px = min(known, key=lambda known_px: max(known_px, area_px) / min(known_px, area_px))
+        known_ms = self._known[nearest_px].value()
+        assert known_ms is not None  # it was made with its first value
+        return known_ms * area_px / nearest_px

@@ -2,8 +2,9 @@
 
 Earliest deadline first (Liu & Layland 1973), in rounds: nobody goes twice while somebody waits who has not gone. So budgets
 order a round, and no publisher gains a second turn by asking for a short one. Work-conserving: a batch forms from whatever
-is ready now and never waits for more. Frames of one batch share a working size and LoRAs, so the head of the queue decides
-both. A stream whose last frame failed goes alone until it succeeds, so that what fails in it takes nobody along.
+is ready now and never waits for more. Frames of one batch share a working size, LoRAs and steps, so the head of the queue
+decides all three: a batch is back when its last frame is, and who takes fewer steps need not wait for who takes more. A stream
+whose last frame failed goes alone until it succeeds, so that what fails in it takes nobody along.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cmstream.core.prompting import LoraMix
+from cmstream.scheduler.adaptation import ROOM
 from cmstream.scheduler.job import Lane
+
+AT_ONCE = 2
+"""Batches that may be in flight whatever their frames' age."""
 
 
 def choose(lanes: Iterable[Lane], largest_batch: int) -> list[Lane]:
@@ -27,6 +32,17 @@ def choose(lanes: Iterable[Lane], largest_batch: int) -> list[Lane]:
     return [lane for lane in waiting if _shared(lane) == shared and not lane.suspect][:largest_batch]
 
 
+def allowed(depth: int, in_flight: int, stay_ms: float | None, budget_ms: float) -> int:
+    """How many batches may be in flight where the engine has use for `depth` and `in_flight` are there.
+
+    Two always: one is copied while another runs. More share evaluations, which makes each stay longer, at most in proportion;
+    so far as that is predicted to leave the tightest budget enough, and a turn's room is `ROOM` of it.
+    """
+    if in_flight < AT_ONCE or stay_ms is None or stay_ms * (in_flight + 1) <= ROOM * budget_ms * in_flight:
+        return depth
+    return min(depth, in_flight)
+
+
 def overdue(lanes: Iterable[Lane], now_ns: int) -> list[Lane]:
     """The lanes whose frame has waited longer than its budget: it would come out older than it may be.
 
@@ -35,8 +51,8 @@ def overdue(lanes: Iterable[Lane], now_ns: int) -> list[Lane]:
     return [lane for lane in lanes if lane.ready and not lane.missed and now_ns - lane.placed_ns > lane.budget_ns]
 
 
-def _shared(lane: Lane) -> tuple[int, int, LoraMix]:
-    """What the frames of a batch have in common: buffers, and the weights that they are styled with."""
+def _shared(lane: Lane) -> tuple[int, int, LoraMix, int]:
+    """What the frames of a batch have in common: buffers, the weights that they are styled with, and how long they take."""
     assert lane.job is not None
-    prompting = lane.job.look.prompting
-    return lane.job.width_px, lane.job.height_px, () if prompting is None else prompting.loras
+    width_px, height_px, prompting = lane.job.width_px, lane.job.height_px, lane.job.look.prompting
+    return (width_px, height_px, (), 1) if prompting is None else (width_px, height_px, prompting.loras, prompting.steps)

@@ -1,7 +1,8 @@
 """Feeds the engine. Runs on the event loop; the engine's futures come back to it here and nowhere else.
 
-Event-driven: it acts when a job arrives or a batch ends, keeps at most `engine.depth` batches in flight, and therefore
-never queues: a frame waits in its lane, where a newer one can still displace it.
+Event-driven: it acts when a job arrives or a batch ends, keeps at most as many batches in flight as the engine has use for
+(`engine.depth`) and budgets leave room for, and therefore never queues: a frame waits in its lane, where a newer one can still
+displace it.
 
 A batch that fails is run again frame by frame, before anything new, so that only the frame that makes the engine fail is
 lost. A lane hands out in the order it took in, whatever comes back first.
@@ -11,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from cmstream.core.clock import Clock
+from cmstream.core.clock import NS_PER_MS, Clock
 from cmstream.core.errors import CmstreamError, EngineFailed, NotFound
 from cmstream.core.look import Look
 from cmstream.core.metrics import Metrics
@@ -27,7 +29,7 @@ from cmstream.scheduler.crossing import carry_back
 from cmstream.scheduler.health import Health
 from cmstream.scheduler.job import Done, Flight, Job, Lane, Late
 from cmstream.scheduler.load import EngineLoad
-from cmstream.scheduler.policy import choose, overdue
+from cmstream.scheduler.policy import allowed, choose, overdue
 
 log = logging.getLogger(__name__)
 
@@ -122,11 +124,15 @@ class Scheduler:
         return moved
 
     def _dispatch(self) -> None:
-        while self._in_flight < self._engine.depth:
+        while self._in_flight < self._allowed():
             flights = self._next()
             if not flights:
                 return
             self._submit(flights)
+
+    def _allowed(self) -> int:
+        budget_ms = min((lane.budget_ns / NS_PER_MS for lane in self._lanes.values()), default=math.inf)
+        return allowed(self._engine.depth, self._in_flight, self.load.stay_ms(), budget_ms)
 
     def _next(self) -> list[Flight]:
         while self._retries:
@@ -147,8 +153,9 @@ class Scheduler:
         self._in_flight += 1
         self._idle.clear()
         self.health.submitted(flights)
-        self.load.began()
-        carry_back(self._start([_input(flight) for flight in flights]), lambda ended: self._finish(flights, ended))
+        began_ns = self.load.began()
+        started = self._start([_input(flight) for flight in flights])
+        carry_back(started, lambda ended: self._finish(flights, began_ns, ended))
 
     def _start(self, inputs: list[EngineInput]) -> Future[list[EngineOutput]]:
         try:
@@ -156,10 +163,10 @@ class Scheduler:
         except Exception as error:  # e.g. its thread cannot be had any more
             return _failed(error)
 
-    def _finish(self, flights: list[Flight], ended: Future[list[EngineOutput]]) -> None:
+    def _finish(self, flights: list[Flight], began_ns: int, ended: Future[list[EngineOutput]]) -> None:
         self._in_flight -= 1
         failure = self._failure(flights, ended)
-        self.load.ended(len(flights), flights[0].job.width_px * flights[0].job.height_px)
+        self.load.ended(began_ns, len(flights), flights[0].job.width_px * flights[0].job.height_px)
         self.health.answered(flights, failure)
         if failure is None:
             self._land(flights, ended.result())

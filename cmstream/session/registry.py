@@ -210,7 +210,8 @@ class Registry:
         if cost_ms is None:
             return None  # nothing of such a size has run yet
         demands = [demand for session in self._sessions.values() if (demand := session.demand()) is not None]
-        return refusal(demands, Demand(USUAL_HZ, cost_ms, budget_ms), load.busy())
+        newcomer = Demand(USUAL_HZ, cost_ms, budget_ms, load.stay_ms(lowest_px * lowest_px) or 0.0)
+        return refusal(demands, newcomer, load.busy())
 
     def _changed(self, session: Session) -> None:
         expiry = self._expiries.pop(session.name, None)

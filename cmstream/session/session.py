@@ -128,8 +128,9 @@ class Session:
         if self.publisher is None and self._line.last_frame_id >= 0:
             return None  # it lingers for who comes back: that must not keep others out
         width_px, height_px = self._line.ladder.lowest_working_px(self._line.source_px)
-        cost_ms = self._scheduler.load.cost_ms(width_px * height_px)
-        return None if cost_ms is None else Demand(self._stats.fps_in or USUAL_HZ, cost_ms, self.budget_ms)
+        load, area_px = self._scheduler.load, width_px * height_px
+        cost_ms, stay_ms = load.cost_ms(area_px), load.stay_ms(area_px) or 0.0
+        return None if cost_ms is None else Demand(self._stats.fps_in or USUAL_HZ, cost_ms, self.budget_ms, stay_ms)
 
     def publish(self, transport: str, *, on_drop: OnDrop | None = None) -> Publisher:
         """Become the publisher. Raises Conflict if there is one, Unavailable when draining or closed."""

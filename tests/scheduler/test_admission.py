@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +54,16 @@ def test_what_was_measured_corrects_what_streams_seem_to_ask() -> None:
     assert refusal(claimed, camera(rate_hz=1), busy=1.0) is not None
 
 
-streams = st.builds(Demand, st.floats(0, 200), st.floats(0.1, 300), st.floats(10, 5000))
+def test_a_turn_is_no_shorter_than_frames_stay_in_the_engine() -> None:
+    many_steps = replace(camera(cost_ms=10), stay_ms=130)
+    assert longest_turn_ms([many_steps]) == 130
+    refused = refusal([camera(cost_ms=10)] * 3, many_steps, busy=1.0)
+    assert refused is not None
+    assert refused.turn_ms == 130
+    assert refusal([camera(cost_ms=10)] * 3, replace(many_steps, stay_ms=110), busy=1.0) is None
+
+
+streams = st.builds(Demand, st.floats(0, 200), st.floats(0.1, 300), st.floats(10, 5000), st.floats(0, 500))
 
 
 @given(st.lists(streams, min_size=1, max_size=12), streams, st.floats(0, 1))

@@ -9,9 +9,9 @@ from cmstream.scheduler.load import EngineLoad
 
 
 def run(load: EngineLoad, clock: FakeClock, took_ms: float, *, frames: int = 1, area_px: int = 10_000) -> None:
-    load.began()
+    began_ns = load.began()
     clock.advance_ms(took_ms)
-    load.ended(frames, area_px)
+    load.ended(began_ns, frames, area_px)
 
 
 def test_an_engine_that_has_run_nothing_is_idle_and_costs_nothing_known() -> None:
@@ -44,15 +44,52 @@ def test_a_batch_that_still_runs_counts_as_work() -> None:
 def test_batches_that_overlap_are_not_counted_twice() -> None:
     clock = FakeClock()
     load = EngineLoad(clock)
-    load.began()
+    first_ns = load.began()
     clock.advance_ms(10)
-    load.began()
+    second_ns = load.began()
     clock.advance_ms(90)
-    load.ended(1, 10_000)
+    load.ended(first_ns, 1, 10_000)
     clock.advance_ms(100)
-    load.ended(1, 10_000)
+    load.ended(second_ns, 1, 10_000)
     assert load.busy() == pytest.approx(0.1)
     assert load.cost_ms(10_000) == 100
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_whichever_of_two_comes_back_first_the_engine_worked_as_long_and_each_stayed_as_long_as_it_did(first: int) -> None:
+    clock = FakeClock()
+    load = EngineLoad(clock)
+    began_ns = [load.began()]
+    clock.advance_ms(40)
+    began_ns.append(load.began())
+    clock.advance_ms(20)
+    load.ended(began_ns[first], 1, 10_000)
+    clock.advance_ms(140)
+    load.ended(began_ns[1 - first], 1, 90_000)
+    assert load.busy() == pytest.approx(0.1)
+    assert load.stay_ms(10_000) == (60 if first == 0 else 20)
+    assert load.stay_ms(90_000) == (160 if first == 0 else 200)
+
+
+def test_frames_that_share_evaluations_stay_longer_than_they_cost() -> None:
+    clock = FakeClock()
+    load = EngineLoad(clock)
+    under_way = [load.began()]
+    for _ in range(40):  # four are under way, and every 10 ms one is back
+        clock.advance_ms(10)
+        if len(under_way) == 4:
+            load.ended(under_way.pop(0), 1, 10_000)
+        under_way.append(load.began())
+    assert load.cost_ms(10_000) == 10
+    assert load.stay_ms(10_000) == 40
+    assert load.stay_ms() == 40
+
+
+def test_how_long_a_frame_stays_is_unknown_before_one_is_back() -> None:
+    load = EngineLoad(FakeClock())
+    load.began()
+    assert load.stay_ms() is None
+    assert load.stay_ms(10_000) is None
 
 
 def test_a_batch_shares_its_time_among_its_frames() -> None:

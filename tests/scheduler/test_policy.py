@@ -16,7 +16,7 @@ from cmstream.core.params import common_parameters, default_params
 from cmstream.core.prompting import Prompting
 from cmstream.core.trace import Trace
 from cmstream.scheduler.job import Job, Lane
-from cmstream.scheduler.policy import choose, overdue
+from cmstream.scheduler.policy import allowed, choose, overdue
 
 PARAMS = default_params(common_parameters(("oil",)))
 RGB = np.zeros((16, 16, 3), np.uint8)
@@ -54,6 +54,29 @@ def test_a_batch_holds_one_size_only_and_the_most_urgent_decides_it() -> None:
     other.put(job(0, 128), 1)
     same.put(job(0, 64), 2)
     assert choose([first, other, same], 8) == [first, same]
+
+
+def test_a_batch_holds_one_number_of_steps_only_so_that_nobody_waits_for_longer_ones() -> None:
+    first, longer, same = lane(1), lane(2), lane(3)
+    for at, (each, steps) in enumerate([(first, 2), (longer, 4), (same, 2)]):
+        each.put(replace(job(0), look=replace(job(0).look, prompting=Prompting((("fog", 1.0),), steps=steps))), at)
+    assert choose([first, longer, same], 8) == [first, same]
+
+
+def test_more_batches_are_in_flight_while_the_tightest_budget_has_room_for_the_age_they_would_have() -> None:
+    assert allowed(5, 0, 1000.0, 10.0) == allowed(5, 1, 1000.0, 10.0) == 5, "two always"
+    assert allowed(5, 2, 80.0, 150.0) == 5, "a third would make them stay 120 ms, which is 0.8 of the budget"
+    assert allowed(5, 2, 81.0, 150.0) == 2
+    assert allowed(5, 4, None, 150.0) == 5, "nothing is known yet"
+    assert allowed(2, 4, 10.0, 150.0) == 2
+
+
+@given(st.integers(1, 9), st.integers(0, 9), st.floats(0, 1000), st.floats(10, 1000))
+def test_never_more_than_the_engine_has_use_for_and_never_so_few_that_copies_wait(
+    depth: int, in_flight: int, stay_ms: float, budget_ms: float
+) -> None:
+    found = allowed(depth, in_flight, stay_ms, budget_ms)
+    assert min(depth, 2) <= found <= depth
 
 
 def test_a_batch_holds_one_mix_of_loras_only() -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from cmstream.core.clock import MonotonicClock
+from cmstream.core.clock import FakeClock, MonotonicClock
 from cmstream.core.errors import EngineFailed
 from cmstream.core.metrics import Metrics
 from cmstream.core.trace import Stage
@@ -14,6 +14,7 @@ from cmstream.engine.base import EngineOutput
 from cmstream.engine.fake import FakeEngine
 from cmstream.scheduler.job import Job, Lane, Outcome
 from cmstream.scheduler.scheduler import Scheduler
+from tests.scheduler.by_hand import HandEngine
 from tests.scheduler.test_policy import job
 
 Outcomes = list[tuple[int, int, Outcome]]
@@ -125,3 +126,39 @@ async def test_the_load_of_the_engine_is_measured() -> None:
         assert cost_ms is not None
         assert cost_ms >= 20
         assert 0 < scheduler.load.busy() < 0.5
+
+
+async def test_a_frame_that_is_back_before_an_older_one_of_its_stream_is_handed_out_after_it() -> None:
+    """Fewer steps overtake more in the engine; nobody sees it, and nothing is lost."""
+    outcomes: Outcomes = []
+    engine = HandEngine(depth=3)
+    scheduler = Scheduler(engine, MonotonicClock(), Metrics())
+    mine, other = lanes(scheduler, 2, outcomes)
+    scheduler.put(mine, job(0))
+    scheduler.put(mine, job(1))
+    scheduler.put(other, job(0))
+    await engine.answer(1)
+    await engine.answer(1)
+    assert [(stream_id, frame_id) for stream_id, frame_id, _ in outcomes] == [(1, 0)]
+    await engine.answer(0)
+    assert [(stream_id, frame_id) for stream_id, frame_id, _ in outcomes] == [(1, 0), (0, 0), (0, 1)]
+
+
+async def test_more_batches_share_the_engine_only_while_the_age_of_their_frames_leaves_the_tightest_budget_room() -> None:
+    outcomes: Outcomes = []
+    engine, clock = HandEngine(depth=4), FakeClock()
+    scheduler = Scheduler(engine, clock, Metrics())
+    (patient, second, third, fourth) = lanes(scheduler, 4, outcomes)
+    for lane in (patient, second, third):
+        scheduler.put(lane, job(0))
+    assert len(engine.running) == 3, "nothing is known yet"
+    clock.advance_ms(100)
+    for _ in range(3):
+        await engine.answer()
+    fourth.set_budget(150)  # 100 ms for three would be 133 for four, and 150 for three after two
+    for frame_id, lane in enumerate((patient, second, third)):
+        scheduler.put(lane, job(1 + frame_id))
+    assert len(engine.running) == 2
+    fourth.set_budget(200)
+    scheduler.put(fourth, job(9))
+    assert len(engine.running) == 3

@@ -25,7 +25,7 @@ from cmstream.engine.candidates import DTYPES
 from cmstream.engine.cpu import BUCKETS
 from cmstream.engine.pace import unhurried
 from cmstream.engine.pipeline.device import Device
-from cmstream.engine.pipeline.evaluation import Compiler, Evaluation
+from cmstream.engine.pipeline.evaluation import Compiler, Course, Evaluation
 from cmstream.engine.pipeline.issuer import Issuer
 from cmstream.engine.pipeline.latent_course import LatentCourse
 from cmstream.engine.pipeline.launched import Submitted
@@ -72,8 +72,7 @@ class PipelineEngine:
         buckets = tuple(bucket for bucket in BUCKETS if bucket <= max(1, batch))
         self._pressure = MemoryPressure(buckets)
         placed = model.to(device.torch_device, chosen)
-        course = LatentCourse(placed, chosen) if isinstance(placed, LatentModel) else None
-        evaluation = Evaluation(placed, compiler, course)
+        evaluation = Evaluation(placed, compiler, course_of(placed, chosen))
         self.pipeline = Pipeline(device, spec, evaluation, buckets)
         self._closing = threading.Lock()
         self._closed = False
@@ -191,6 +190,11 @@ class PipelineEngine:
         while (launched := self._outbox.get()) is not None:
             self._reaper.take(launched)
             del launched  # it keeps buffers of the device
+
+
+def course_of(model: Model, dtype: torch.dtype) -> Course | None:
+    """What computes the frames of a model that is no painter."""
+    return LatentCourse(model, dtype) if isinstance(model, LatentModel) else None
 
 
 def _travels(look: Look) -> bool:

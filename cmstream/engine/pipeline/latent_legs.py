@@ -21,7 +21,7 @@ from cmstream.models.latent.edges import canny
 from cmstream.models.latent.feedback import Memory, Past, steadied
 from cmstream.models.latent.hints import Edges, Hints
 from cmstream.models.latent.model import LatentModel
-from cmstream.models.latent.noise import latent_noise
+from cmstream.models.latent.noise import latent_noise, most_noises
 from cmstream.models.latent.schedule import MAX_STEPS
 
 
@@ -32,6 +32,8 @@ class LatentLegs:
         self._model = model
         self._table = table
         self._dtype = dtype
+        autoencoder = model.loaded.path.autoencoder
+        self._noises = most_noises(autoencoder.channels, autoencoder.factor_px, MAX_STEPS)
 
     @property
     def steps(self) -> Mapping[Leg, Step]:
@@ -49,7 +51,7 @@ class LatentLegs:
         found = [
             Kept("x", tuple(latent), torch.float32),  # at strength 1 it is a difference divided by 0.07
             Kept("latent", tuple(latent), self._dtype),
-            Kept("latent noise", (MAX_STEPS, *latent), self._dtype),
+            Kept("latent noise", (self._noises, *latent), self._dtype),
             Kept("look", (self._table.width,), torch.float32),
         ]
         return (*found, Kept("edges", (3, *field_px), self._dtype)) if self._model.keeps_edges else tuple(found)
@@ -63,9 +65,8 @@ class LatentLegs:
         path = self._model.loaded.path
         _, padded = pictures(src_u8, noise.shape[2:])
         look = looks.index_select(0, rows)
-        fields = latent_noise(
-            noise.index_select(0, rows).to(self._dtype), path.autoencoder.channels, path.autoencoder.factor_px, MAX_STEPS
-        )
+        field = noise.index_select(0, rows).to(self._dtype)
+        fields = latent_noise(field, path.autoencoder.channels, path.autoencoder.factor_px, self._noises)
         latent = path.autoencoder.encode(padded.to(self._dtype))
         x = path.begun(latent, fields[:, 0], Rows.of(self._table.unpack(look, is_twice=False).plans[:, 0]))
         edges = (canny(padded).to(self._dtype),) if self._model.keeps_edges else ()
@@ -77,7 +78,7 @@ class LatentLegs:
         """See `Leg.EVALUATE`. After the last evaluation of a plan nothing is added, whatever noise is at hand."""
         found = self._table.unpack(looks, is_twice=is_twice)
         heard = Heard(found.prompt, found.guidance, found.negative, hints(found, *edges))
-        fresh = _of_each(noise, (steps + 1).clamp(max=MAX_STEPS - 1))
+        fresh = _of_each(noise, (steps + 1).clamp(max=self._noises - 1))
         return self._model.loaded.path.evaluate(x, Rows.of(_of_each(found.plans, steps)), heard, latent, fresh)
 
     def arrive(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cmstream.core.errors import EngineFailed
 from cmstream.core.look import Look
 from cmstream.core.prompting import Prompting, TextMix
 from cmstream.engine.pipeline.legs import Route
@@ -20,6 +21,7 @@ from cmstream.models.latent.embedding import Embedding
 from cmstream.models.latent.family import Guidance
 from cmstream.models.latent.hints import Likeness
 from cmstream.models.latent.model import LatentModel
+from cmstream.models.latent.noise import most_noises
 from cmstream.models.latent.schedule import MAX_STEPS, Plan, Step, plan
 
 IDENTITY = Step(0.0, 1.0, 1.0, skip=1.0, out=0.0)
@@ -81,9 +83,15 @@ class LatentTable:
         return found
 
     def plan(self, look: Look) -> Plan:
-        """The evaluations that a look asks for; none where there is no noise to remove."""
-        prompting = self._model.prompting_of(look)
-        return plan(self._family, prompting.steps, look.strength, prompting.eta)
+        """The evaluations that a look asks for; none where there is no noise to remove.
+
+        Raises EngineFailed for more than there is noise for: one noise for two of them would not be noise.
+        """
+        prompting, autoencoder = self._model.prompting_of(look), self._model.loaded.path.autoencoder
+        found = plan(self._family, prompting.steps, look.strength, prompting.eta)
+        if len(found) > most_noises(autoencoder.channels, autoencoder.factor_px, MAX_STEPS):
+            raise EngineFailed(f"this model has no noise for {len(found)} steps; lower steps")
+        return found
 
     def memory(self, field_px: tuple[int, int]) -> tuple[int, ...]:
         """See `LookTable`: latents of the source, and of what was painted."""

@@ -16,7 +16,7 @@ from cmstream.models.latent.autoencoder import Autoencoder
 from cmstream.models.latent.embedding import Embedding, batched
 from cmstream.models.latent.family import Guidance, Prediction
 from cmstream.models.latent.feedback import Memory, past_of, steadied
-from cmstream.models.latent.hints import Hints, hinted_together
+from cmstream.models.latent.hints import Hints
 from cmstream.models.latent.network import Network
 from cmstream.models.latent.schedule import Plan, Step
 
@@ -30,25 +30,6 @@ class Heard:
     negative: Embedding | None = None
     """For classifier-free guidance, at the price of a second evaluation of the same batch; None takes residual guidance."""
     hints: Hints | None = None
-
-    def row(self, index: int) -> Heard:
-        """What guides one row, as a batch of one."""
-        negative = None if self.negative is None else self.negative.row(index)
-        hints = None if self.hints is None else self.hints.row(index)
-        return Heard(self.prompt.row(index), self.guidance[index : index + 1], negative, hints)
-
-
-def together(each: Sequence[Heard]) -> Heard:
-    """What guides a batch, of what guides its rows; either all have a negative prompt or none has."""
-    negatives = [one.negative for one in each if one.negative is not None]
-    if negatives and len(negatives) != len(each):
-        raise ValueError("rows with a negative prompt are evaluated twice, and cannot share a batch with rows without")
-    return Heard(
-        batched([one.prompt for one in each]),
-        torch.cat([one.guidance for one in each]),
-        batched(negatives) if negatives else None,
-        hinted_together([one.hints for one in each]),
-    )
 
 
 class Rows:

@@ -25,13 +25,6 @@ class Embedding:
         pooled = None if self.pooled is None else self.pooled.to(device, dtype)
         return Embedding(self.tokens.to(device, dtype), pooled, None if self.mask is None else self.mask.to(device))
 
-    def row(self, index: int) -> Embedding:
-        """One prompt of the batch, as a batch of one."""
-        one = slice(index, index + 1)
-        return Embedding(
-            self.tokens[one], None if self.pooled is None else self.pooled[one], None if self.mask is None else self.mask[one]
-        )
-
 
 def batched(embeddings: Sequence[Embedding]) -> Embedding:
     """Of B prompts of one model, one batch of B."""

@@ -16,10 +16,6 @@ class Edges:
     map: Tensor  # [B,3,H,W] in [0,1], at the size of the frame
     scale: Tensor  # [B]
 
-    def row(self, index: int) -> Edges:
-        """Of one frame, as a batch of one."""
-        return Edges(self.map[index : index + 1], self.scale[index : index + 1])
-
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
@@ -33,11 +29,6 @@ class Likeness:
         """Moved; the scale keeps its precision."""
         return Likeness(self.picture.to(device, dtype), self.against.to(device, dtype), self.scale.to(device))
 
-    def row(self, index: int) -> Likeness:
-        """Of one frame, as a batch of one."""
-        one = slice(index, index + 1)
-        return Likeness(self.picture[one], self.against[one], self.scale[one])
-
 
 @dataclass(frozen=True, slots=True)
 class Hints:
@@ -45,12 +36,6 @@ class Hints:
 
     edges: Edges | None = None
     likeness: Likeness | None = None
-
-    def row(self, index: int) -> Hints:
-        """Of one frame, as a batch of one."""
-        return Hints(
-            None if self.edges is None else self.edges.row(index), None if self.likeness is None else self.likeness.row(index)
-        )
 
     def twice(self) -> Hints:
         """For rows that are evaluated with the negative prompt and then with the prompt: edges are kept by both."""

@@ -26,6 +26,11 @@ def latent_noise(field: Tensor, channels: int, factor_px: int, count: int) -> Te
     return seen.view(len(seen), count, channels, *seen.shape[2:])
 
 
+def most_noises(channels: int, factor_px: int, wanted: int) -> int:
+    """How many of `wanted` independent noises a field gives."""
+    return min(wanted, COLOURS * factor_px**2 // channels)
+
+
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch types it no better
 def _fixed_patterns(count: int, factor_px: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """A compiler would look through the cache and make them, and send them to the device, in every run."""

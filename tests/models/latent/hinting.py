@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,6 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from cmstream.models.latent.direct import Heard
+from cmstream.models.latent.embedding import batched
+from cmstream.models.latent.hints import hinted_together
 from cmstream.models.latent.loading import Loaded
 
 SEEN, SEEN_FINELY = 12, 16
@@ -87,3 +91,9 @@ def _resampler(heard: int, hidden: int = 16, head: int = 64) -> dict[str, tuple[
         shapes |= {f"{layer}.0.to_out.weight": (hidden, head)}
         shapes |= {f"{layer}.1.1.weight": (4 * hidden, hidden), f"{layer}.1.3.weight": (hidden, 4 * hidden)}
     return {f"image_proj.{name}": shape for name, shape in shapes.items()}
+
+
+def together(each: Sequence[Heard]) -> Heard:
+    """What guides a batch, of what guides its rows; none of them against a negative prompt."""
+    hints = hinted_together([one.hints for one in each])
+    return Heard(batched([one.prompt for one in each]), torch.cat([one.guidance for one in each]), hints=hints)

@@ -15,14 +15,14 @@ from torch import Generator, Tensor
 
 from cmstream.core.errors import EngineFailed, WeightsRejected
 from cmstream.models.latent.controlnet import controlled
-from cmstream.models.latent.direct import Heard, together
+from cmstream.models.latent.direct import Heard
 from cmstream.models.latent.edges import canny
 from cmstream.models.latent.hints import Edges, Hints
 from cmstream.models.latent.loading import Loaded
 from cmstream.models.latent.network import UNet
 from cmstream.models.latent.schedule import plan
 from tests.models.latent.conftest import Load
-from tests.models.latent.hinting import write_controlnet
+from tests.models.latent.hinting import together, write_controlnet
 from tests.models.latent.test_direct import TOLERANCE, apart, noises, source
 
 Controlled = Callable[[str], Loaded]

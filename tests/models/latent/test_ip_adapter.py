@@ -15,14 +15,14 @@ from torch import Generator, Tensor
 
 from cmstream.core.errors import EngineFailed, WeightsRejected
 from cmstream.core.frame import Rgb
-from cmstream.models.latent.direct import Heard, together
+from cmstream.models.latent.direct import Heard
 from cmstream.models.latent.hints import Hints, Likeness
 from cmstream.models.latent.ip_adapter import fit_adapter
 from cmstream.models.latent.likeness import PictureReader, clip_pixels
 from cmstream.models.latent.loading import Loaded, load_folder
 from cmstream.models.latent.schedule import plan
 from tests.models.latent.conftest import Checkpoints, Load
-from tests.models.latent.hinting import SEEN, write_adapter, write_image_encoder
+from tests.models.latent.hinting import SEEN, together, write_adapter, write_image_encoder
 from tests.models.latent.test_direct import TOLERANCE, apart, noises, source
 
 PHOTOGRAPH = data.astronaut()  # type: ignore[no-untyped-call]  # scikit-image annotates none of its samples
