@@ -20,6 +20,7 @@ from cmstream.bench.latent_report import (
     LOOP,
     OURS,
     OURS_COMPILED,
+    SEVERAL_STEPS,
     TINY,
     TINY_COMPILED,
     LatentFigure,
@@ -27,6 +28,7 @@ from cmstream.bench.latent_report import (
 )
 from cmstream.bench.latent_timing import LatentCase, Timed, time_evaluations, time_path, time_styler
 from cmstream.bench.percentiles import percentiles
+from cmstream.bench.steps_bench import MEASURED_STEPS, StepsFigure, measure_steps
 from cmstream.core.clock import NS_PER_S, Clock, MonotonicClock
 from cmstream.engine.fixed_path import FixedPath
 from cmstream.engine.latent_limits import counted_flops, matrix_rate
@@ -92,10 +94,32 @@ def measure_latent(
             for case, timed in run:
                 figures.append(_figure(name, case, timed, sum(counted[case.side_px].values()) / 1e12 / tflops))
         except Exception as error:  # a compiler and a device may raise anything; what the others do is kept
-            failed[name] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            failed[name] = _said(error)
             log.warning("%s did not run: %s", name, failed[name])
+    steps: list[StepsFigure] = []
+    tell(SEVERAL_STEPS)
+    try:
+        steps.extend(_several_steps(rivals, course, clock))
+    except Exception as error:  # as above
+        failed[SEVERAL_STEPS] = _said(error)
+        log.warning("%s did not run: %s", SEVERAL_STEPS, failed[SEVERAL_STEPS])
     gflop = {side_px: {part: round(flops / 1e9, 2) for part, flops in parts.items()} for side_px, parts in counted.items()}
-    return LatentResult(hardware(), rivals.name, precision, shape, round(tflops, 4), gflop, tuple(figures), failed)
+    matrix_tflops = round(tflops, 4)
+    return LatentResult(hardware(), rivals.name, precision, shape, matrix_tflops, gflop, tuple(figures), failed, tuple(steps))
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _several_steps(rivals: Rivals, course: LatentCourse, clock: Clock) -> Iterator[StepsFigure]:
+    for side_px in course.sides_px:
+        engine = rivals.served(side_px)
+        try:
+            for steps in MEASURED_STEPS:
+                yield measure_steps(engine, side_px, steps, course.seconds, clock)
+        finally:
+            engine.close()
 
 
 def _figure(contestant: str, case: LatentCase, timed: Timed, seconds_at_limit: float) -> LatentFigure:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cmstream.bench.percentiles import Percentiles
 from cmstream.bench.report import Hardware
+from cmstream.bench.steps_bench import StepsFigure
 
 LEAST_TO_LOOP, LEAST_OF_LIMIT = 1.5, 0.4
 PROMISED, PROMISED_SIDE_PX, PROMISED_BATCH = "sd-turbo", 512, 8
@@ -15,6 +16,7 @@ DOCUMENTED, DOCUMENTED_COMPILED = "diffusers as documented", "diffusers as docum
 TINY, TINY_COMPILED = "diffusers with TAESD", "diffusers with TAESD, compiled"
 LOOP, OURS, OURS_COMPILED = "a published server's loop", "cmstream", "cmstream, compiled"
 ALONE = "nothing but evaluations"
+SEVERAL_STEPS = "several steps a frame"
 KEEPING_EDGES = "cmstream, with a ControlNet"
 """Its share of the limit counts the model's own operations."""
 
@@ -46,6 +48,8 @@ class LatentResult:
     figures: tuple[LatentFigure, ...]
     failed: dict[str, str] = field(default_factory=dict)
     """Contestants that could not run, and why."""
+    steps: tuple[StepsFigure, ...] = ()
+    """What several evaluations a frame gain by being shared."""
 
     def as_json(self) -> dict[str, Any]:
         """With what it falls short of."""

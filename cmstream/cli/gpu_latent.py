@@ -37,6 +37,11 @@ def gpu_latent(
                 f"  {each.contestant}, {each.side_px}², batch {each.batch}, {codec}: {each.fps:.4g} frames/s, "
                 f"p50 {each.latency_ms.p50:.4g} ms, {each.of_limit:.3f} of the limit"
             )
+        for one in result.steps:
+            print(
+                f"  {one.steps} steps a frame, {one.side_px}², one stream: {one.shared_fps:.4g} frames/s of {one.under_way} "
+                f"that share evaluations, {one.gain:.2f}× frame after frame, and {one.aging:.2f}× as old"
+            )
         for words in result.falls_short():
             short += 1
             print(f"  falls short: {words}")

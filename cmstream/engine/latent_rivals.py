@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,12 +21,15 @@ from cmstream.engine.fixed_path import FixedPath
 from cmstream.engine.pipeline.cuda_device import CudaDevice
 from cmstream.engine.pipeline.device import Device
 from cmstream.engine.pipeline.eager_device import EagerDevice
-from cmstream.engine.pipeline.engine import precision_on
+from cmstream.engine.pipeline.engine import PipelineEngine, precision_on
 from cmstream.engine.pipeline.evaluation import RECOMPILATIONS
 from cmstream.models.latent.autoencoder import autoencoder_of
+from cmstream.models.latent.checkpoint import Checkpoint
 from cmstream.models.latent.direct import DirectPath, Heard
 from cmstream.models.latent.family import Family, Guidance, Prediction, Sampler
 from cmstream.models.latent.fixed_step import FixedShape, bytes_of
+from cmstream.models.latent.loading import Loaded
+from cmstream.models.latent.model import LatentModel
 from cmstream.models.latent.network import UNet
 from cmstream.models.latent.schedule import plan
 from cmstream.models.latent.text import CheckpointText
@@ -114,6 +118,16 @@ class Rivals:
         shape = FixedShape(batch, (side_px, side_px), 1, vae.channels, vae.factor_px, tokens, pooled, self.dtype)
         noise = torch.randn(shape.inputs()["noise"][0])
         return FixedPath(self.device, path, shape, plan(family_of(pipeline), 1, STRENGTH), prompt, noise, compiler)
+
+    def served(self, side_px: int) -> PipelineEngine:
+        """The engine as it serves the shape, at one size. The caller closes it."""
+        pipeline = self._pipeline()
+        family = family_of(pipeline)
+        checkpoint = Checkpoint(Path(), type(pipeline).__name__, {}, "unet", self.shape.unet, "", has_full_autoencoder=False)
+        loaded = Loaded(checkpoint, family, path_of(pipeline), CheckpointText(pipeline), pipeline)
+        model = LatentModel(self.shape.name, self.shape.name, "", loaded)
+        precision = str(self.dtype).removeprefix("torch.")
+        return PipelineEngine(model, self.device, dtype=precision, warm_up_px=((side_px, side_px),))
 
     def _pipeline(self) -> Any:
         return pipeline_of(self.shape, self.device.torch_device, self.dtype, has_tiny=True)

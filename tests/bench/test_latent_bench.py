@@ -69,6 +69,17 @@ def test_who_cannot_run_is_named_and_costs_the_others_nothing(result: LatentResu
     assert f"{TINY_COMPILED} did not run: RuntimeError: no compiler here" in result.falls_short()
 
 
+def test_several_steps_are_measured_shared_and_frame_after_frame(result: LatentResult) -> None:
+    """On a CPU one frame fills the device, so nothing is promised of the gain here."""
+    assert [(each.side_px, each.steps) for each in result.steps] == [(64, 2), (64, 4)]
+    for each in result.steps:
+        assert min(each.alone_fps, each.shared_fps) > 0
+        assert each.gain == pytest.approx(each.shared_fps / each.alone_fps, rel=0.05)
+        assert each.aging == pytest.approx(each.shared_age_ms.p50 / each.alone_age_ms.p50, abs=1e-3)
+        assert each.under_way >= 2
+    assert [each["gain"] for each in result.as_json()["steps"]] == [each.gain for each in result.steps]
+
+
 @pytest.mark.parametrize("strict", [False, True])
 def test_the_command_writes_json_and_says_what_falls_short(
     result: LatentResult, strict: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -82,6 +93,7 @@ def test_the_command_writes_json_and_says_what_falls_short(
     assert {each["contestant"] for each in told["figures"]} == {*RUN, ALONE}
     said = capsys.readouterr().out
     assert "cmstream, 64², batch 2, no codec" in said
+    assert "  4 steps a frame, 64², one stream: " in said
     assert f"falls short: {DOCUMENTED_COMPILED} did not run" in said
 
 

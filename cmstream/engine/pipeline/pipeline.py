@@ -142,6 +142,13 @@ class Pipeline:
         self.slots.reserve(bucket * (frame + field + ALIGNMENT) + 3 * field + 8 * ALIGNMENT, bucket * frame)
         self.workspace(size_px).captured.result()
 
+    def await_graphs(self) -> None:
+        """Wait until all graphs that were asked for are made, or cannot be. While nothing is submitted."""
+        for workspace in self._workspaces.values():
+            workspace.captured.result()
+            if workspace.travel is not None:
+                workspace.travel.captured.result()
+
     def close(self) -> None:
         """End the capturing thread. On the thread that launches, which launches no more, with nothing under way."""
         while self._drop():
