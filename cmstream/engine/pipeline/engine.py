@@ -85,7 +85,7 @@ class PipelineEngine:
             room=self._room,
             clock=self._clock,
             outbox=self._outbox,
-            forget=self._forget,
+            forget=model.forget if isinstance(model, LatentModel) else _nothing,
         )
         self._reaper = Reaper(self.pipeline, self._room, self._clock, self._inbox)
         self._threads = [
@@ -110,9 +110,9 @@ class PipelineEngine:
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
         """See `Engine`. After `close` the future raises EngineFailed."""
         future: Future[list[EngineOutput]] = Future()
-        travellers = sum(_travels(one.look) for one in batch)
-        self._room.entered(travellers)
-        future.add_done_callback(lambda _: self._room.left(travellers))
+        room, travellers = self._room, sum(_travels(one.look) for one in batch)
+        room.entered(travellers)
+        future.add_done_callback(lambda _: room.left(travellers))
         if not self._put(Submitted(tuple(batch), future)):
             future.set_exception(EngineFailed("the engine was closed"))
         return future
@@ -181,11 +181,6 @@ class PipelineEngine:
         self._outbox.put(None)
         self.pipeline.close()
 
-    def _forget(self, stream_id: int) -> None:
-        self.pipeline.forget(stream_id)
-        if isinstance(self._model, LatentModel):
-            self._model.forget(stream_id)
-
     def _reap_all(self) -> None:
         while (launched := self._outbox.get()) is not None:
             self._reaper.take(launched)
@@ -195,6 +190,10 @@ class PipelineEngine:
 def course_of(model: Model, dtype: torch.dtype) -> Course | None:
     """What computes the frames of a model that is no painter."""
     return LatentCourse(model, dtype) if isinstance(model, LatentModel) else None
+
+
+def _nothing(_: int) -> None:
+    """What a painter keeps of a stream beside the pipeline."""
 
 
 def _travels(look: Look) -> bool:

@@ -32,7 +32,7 @@ AHEAD = 2
 
 
 class Issuer:
-    """`forget` is told of streams that have ended, on this thread and in their turn."""
+    """`forget` hears of streams that have ended, on this thread and in their turn. It may not refer to the engine."""
 
     def __init__(
         self,
@@ -100,6 +100,7 @@ class Issuer:
             if batch is None:
                 for stream_id in group:
                     assert isinstance(stream_id, int)
+                    self._pipeline.forget(stream_id)
                     self._forget(stream_id)
             else:
                 self._whole([each for each in group if isinstance(each, Waiting)])

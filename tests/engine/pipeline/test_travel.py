@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -518,3 +521,18 @@ def test_frames_submitted_with_one_stream_twice_come_in_order_of_their_places(wa
     both = [frame(1, led, 1), frame(1, replace(led, stroke_scale=4.0), 2)]
     first = alone(both[0])
     assert painted(engine, *both) == [first, alone(both[1], first)]
+
+
+def test_an_engine_goes_with_its_last_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's memory cannot wait for the garbage collector."""
+    gc.collect()
+    gc.disable()
+    try:
+        with walking(EagerDevice(), monkeypatch) as (engine, _):
+            assert painted(engine, frame(1, walk(3), 4)) == [alone(frame(1, walk(3), 4))]
+            engine.close()
+            gone: list[weakref.ref[Any]] = [weakref.ref(engine), weakref.ref(engine.pipeline)]
+        del engine
+        assert [each() for each in gone] == [None, None]
+    finally:
+        gc.enable()
