@@ -14,13 +14,16 @@ import torch
 
 from cmstream.bench.timeline import LOAD, read_timeline
 from cmstream.core.frame import Rgb
-from cmstream.core.look import Look
+from cmstream.core.look import Look, look_of
+from cmstream.core.params import apply_patch, default_params
 from cmstream.engine.base import EngineInput
 from cmstream.engine.cpu import CpuEngine
+from cmstream.engine.latent_rivals import rivals_on
 from cmstream.engine.pipeline.cuda_device import CudaDevice
 from cmstream.engine.pipeline.engine import PipelineEngine
 from cmstream.engine.pipeline.evaluation import inductor
 from cmstream.engine.profiler import recorded
+from cmstream.models.latent.true_shapes import shape_named
 from cmstream.models.registry import load
 
 pytestmark = pytest.mark.gpu
@@ -64,6 +67,25 @@ def test_no_frame_makes_torch_wait_for_the_device(engine: PipelineEngine) -> Non
         load_it(engine, 5, streams=3)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_no_frame_of_several_steps_makes_torch_wait_for_the_device() -> None:
+    engine = rivals_on("cuda", "float16", shape_named("tiny")).served(64)
+    specs = engine.info.parameters
+    looks = [look_of(apply_patch(specs, default_params(specs), {"steps": steps, "prompt": "fog"})) for steps in (1, 2, 3, 4)]
+    try:
+        for stream, look in enumerate(looks):
+            engine.prepare(stream, look).result(30)
+        rgb = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+        frames = [EngineInput(stream, rgb, look, 64, 64) for stream, look in enumerate(looks)]
+        for is_warm in (False, True):
+            torch.cuda.set_sync_debug_mode("error" if is_warm else "default")
+            for future in [engine.submit([frame]) for _ in range(5) for frame in frames]:
+                future.result(60)
+            engine.pipeline.await_graphs()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+        engine.close()
 
 
 def test_steady_state_allocates_nothing(engine: PipelineEngine) -> None:
