@@ -128,6 +128,23 @@ def test_hints_are_heard_in_several_steps_against_a_negative_prompt_and_with_lor
         assert apart(without, one(engine, frame(engine, 1, reference=RED, reference_scale=0.0, **more))) == 0
 
 
+def test_frames_of_several_steps_with_each_hint_equal_each_alone_while_they_are_under_way_together(engine: Engine) -> None:
+    asked: list[dict[str, Any]] = [
+        {"steps": 3, "structure": 0.8},
+        {"steps": 2, "reference": RED, "reference_scale": 1.0},
+        {"steps": 4, "feedback": 0.6},
+        {"steps": 3, "structure": 0.4, "reference": BLUE, "guidance": 2.0},
+    ]
+    frames = [frame(engine, stream, filmed(stream, at), **more) for at in range(2) for stream, more in enumerate(asked, 1)]
+    futures = [engine.submit([each]) for each in frames]
+    together = [future.result(TIMEOUT_S)[0].rgb for future in futures]
+    for each in frames:
+        engine.forget(each.stream_id)
+    for each, rgb in zip(frames, together, strict=True):
+        engine.prepare(each.stream_id, each.look).result(TIMEOUT_S)
+        assert apart(rgb, one(engine, each)) <= tolerance(engine)
+
+
 def test_both_engines_hear_the_same(folder: Path) -> None:
     asked: list[dict[str, Any]] = [{"structure": 0.7}, {"reference": RED}, {"feedback": 0.8, "structure": 0.2}]
     found = []

@@ -180,3 +180,19 @@ def test_streams_with_other_loras_do_not_mix(engine: Engine) -> None:
     alone = [styled(engine, frame)[0] for frame in frames]
     again = [styled(engine, frame)[0] for frame in (*frames, *reversed(frames))]
     assert all((one == other).all() for one, other in zip(again, (*alone, *reversed(alone)), strict=True))
+
+
+def test_frames_of_several_steps_that_are_under_way_together_equal_each_alone(engine: Engine) -> None:
+    frames = [
+        ready(engine, 1, look(engine, prompt="fog", steps=4)),
+        ready(engine, 2, look(engine, prompt="fog", steps=3, loras={"ink": 1.0})),
+        ready(engine, 3, look(engine, prompt="a red cat", steps=2, strength=0.7)),
+        ready(engine, 4, look(engine, prompt="fog", steps=2, loras={"ink": 0.5, "wash": 0.5})),
+        ready(engine, 5, look(engine, prompt="fog", steps=3, guidance=2.0, guidance_mode="full", negative_prompt="sun")),
+        ready(engine, 6, look(engine, prompt="fog")),
+    ]
+    futures = [engine.submit([frame]) for frame in (*frames, *reversed(frames))]
+    together = [future.result(TIMEOUT_S)[0].rgb for future in futures]
+    alone = [styled(engine, frame)[0] for frame in frames]
+    for rgb, expected in zip(together, (*alone, *reversed(alone)), strict=True):
+        assert apart(rgb, expected) <= (0 if isinstance(engine, CpuEngine) else 1)
