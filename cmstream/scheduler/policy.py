@@ -16,7 +16,7 @@ from cmstream.scheduler.adaptation import ROOM
 from cmstream.scheduler.job import Lane
 
 AT_ONCE = 2
-"""Batches that may be in flight whatever their frames' age."""
+"""Batches that may be in flight however long they stay: one is copied while another runs."""
 
 
 def choose(lanes: Iterable[Lane], largest_batch: int) -> list[Lane]:
@@ -32,15 +32,13 @@ def choose(lanes: Iterable[Lane], largest_batch: int) -> list[Lane]:
     return [lane for lane in waiting if _shared(lane) == shared and not lane.suspect][:largest_batch]
 
 
-def allowed(depth: int, in_flight: int, stay_ms: float | None, budget_ms: float) -> int:
-    """How many batches may be in flight where the engine has use for `depth` and `in_flight` are there.
+def stays_young(in_flight: int, stay_ms: float | None, budget_ms: float) -> bool:
+    """Whether frames would still be young enough for the tightest budget with one batch more in the engine.
 
-    Two always: one is copied while another runs. More share evaluations, which makes each stay longer, at most in proportion;
-    so far as that is predicted to leave the tightest budget enough, and a turn's room is `ROOM` of it.
+    Batches share evaluations there, so one more makes each stay longer, at most in proportion. `stay_ms` is what was seen of
+    late, None where nothing is known; what is enough for a turn is `ROOM` of the budget.
     """
-    if in_flight < AT_ONCE or stay_ms is None or stay_ms * (in_flight + 1) <= ROOM * budget_ms * in_flight:
-        return depth
-    return min(depth, in_flight)
+    return stay_ms is None or stay_ms * (in_flight + 1) <= ROOM * budget_ms * in_flight
 
 
 def overdue(lanes: Iterable[Lane], now_ns: int) -> list[Lane]:

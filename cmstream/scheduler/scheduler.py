@@ -29,7 +29,7 @@ from cmstream.scheduler.crossing import carry_back
 from cmstream.scheduler.health import Health
 from cmstream.scheduler.job import Done, Flight, Job, Lane, Late
 from cmstream.scheduler.load import EngineLoad
-from cmstream.scheduler.policy import allowed, choose, overdue
+from cmstream.scheduler.policy import AT_ONCE, choose, overdue, stays_young
 
 log = logging.getLogger(__name__)
 
@@ -124,15 +124,19 @@ class Scheduler:
         return moved
 
     def _dispatch(self) -> None:
-        while self._in_flight < self._allowed():
+        while self._has_room():
             flights = self._next()
             if not flights:
                 return
             self._submit(flights)
 
-    def _allowed(self) -> int:
+    def _has_room(self) -> bool:
+        if self._in_flight >= self._engine.depth:
+            return False
+        if self._in_flight < AT_ONCE:
+            return True
         budget_ms = min((lane.budget_ns / NS_PER_MS for lane in self._lanes.values()), default=math.inf)
-        return allowed(self._engine.depth, self._in_flight, self.load.stay_ms(), budget_ms)
+        return stays_young(self._in_flight, self.load.stay_ms(), budget_ms)
 
     def _next(self) -> list[Flight]:
         while self._retries:

@@ -17,31 +17,16 @@ from cmstream.core.params import FOLLOW
 from cmstream.core.trace import Stage
 from cmstream.engine.base import EngineInput
 from cmstream.engine.cpu import CpuEngine
-from cmstream.engine.pipeline.cuda_device import CudaDevice
 from cmstream.engine.pipeline.device import Device
-from cmstream.engine.pipeline.eager_device import EagerDevice
 from cmstream.engine.pipeline.engine import PipelineEngine
 from tests.engine.clips import camera
 from tests.engine.painters import small_painter
-from tests.engine.pipeline.recording_device import RecordingDevice
 
 SIZE = (64, 48)
 OIL = Look((("oil", 1.0),), 1.0, ((1, 1.0),))
 INK = Look((("ink", 1.0),), 0.5, ((2, 1.0),))
 MIX = Look((("oil", 0.5), ("ink", 0.5)), 0.7, ((1, 0.6), (2, 0.8)), stroke_scale=1.5)
 LOOKS = [OIL, INK, MIX, replace(OIL, strength=0.0), replace(INK, strength=1.0), replace(MIX, seeds=((7, 1.0),))]
-
-
-@pytest.fixture(params=["eager", "recording", pytest.param("cuda", marks=pytest.mark.gpu)])
-def device(request: pytest.FixtureRequest) -> Iterator[Device]:
-    if request.param == "cuda":
-        yield CudaDevice()
-    elif request.param == "eager":
-        yield EagerDevice()
-    else:
-        recording = RecordingDevice(1)
-        yield recording
-        assert recording.races == []
 
 
 @pytest.fixture

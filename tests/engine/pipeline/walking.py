@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
 from cmstream.core.prompting import LoraMix, Prompting
-from cmstream.engine.base import EngineInput
+from cmstream.engine.base import EngineInput, EngineOutput
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.pipeline import engine as engine_module
 from cmstream.engine.pipeline.device import Device, Work
@@ -242,3 +243,15 @@ def alone(each: EngineInput, memory: int | None = None) -> int:
     for step in range(asked.steps):
         x = (factor * x + int(each.look.stroke_scale) + noise + 2 * step + weights) % PRIME
     return (x + (memory or 0)) % PRIME
+
+
+Futures = list[Future[list[EngineOutput]]]
+
+
+def submitted(engine: PipelineEngine, *frames: EngineInput) -> Futures:
+    """Each as a batch of its own."""
+    return [engine.submit([each]) for each in frames]
+
+
+def numbers(futures: Futures) -> list[int]:
+    return [shown(output.rgb) for future in futures for output in future.result(30)]
