@@ -64,9 +64,9 @@ def test_a_batch_holds_one_number_of_steps_only_so_that_nobody_waits_for_longer_
 
 
 def test_one_batch_more_is_let_in_while_the_tightest_budget_has_room_for_the_age_it_would_make() -> None:
-    assert stays_young(2, 80.0, 150.0), "a third would make them stay 120 ms, which is 0.8 of the budget"
-    assert not stays_young(2, 81.0, 150.0)
-    assert stays_young(4, 96.0, 150.0)
+    assert stays_young(2, 60.0, 150.0), "a third would make them stay 90 ms, after 30 of waiting: 0.8 of the budget"
+    assert not stays_young(2, 61.0, 150.0)
+    assert stays_young(4, 80.0, 150.0)
     assert stays_young(4, None, 150.0), "nothing is known yet"
 
 

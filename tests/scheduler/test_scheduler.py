@@ -155,10 +155,10 @@ async def test_more_batches_share_the_engine_only_while_the_age_of_their_frames_
     clock.advance_ms(100)
     for _ in range(3):
         await engine.answer()
-    fourth.set_budget(150)  # 100 ms for three would be 133 for four, and 150 for three after two
+    fourth.set_budget(249)  # 100 ms for two would be 150 for three, after 50 of waiting: 0.8 of 250 ms
     for frame_id, lane in enumerate((patient, second, third)):
         scheduler.put(lane, job(1 + frame_id))
     assert len(engine.running) == 2
-    fourth.set_budget(200)
+    fourth.set_budget(250)
     scheduler.put(fourth, job(9))
     assert len(engine.running) == 3
