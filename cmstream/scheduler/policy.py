@@ -37,7 +37,7 @@ def stays_young(in_flight: int, stay_ms: float | None, budget_ms: float) -> bool
 
     Batches share evaluations there, so one more makes each stay longer, at most in proportion; and a frame waits for at most
     one answer, of which there are as many in a stay as there are batches. `stay_ms` is what was seen of late, None where
-    nothing is known. Both have to fit a turn, `ROOM` of the budget, so sizes are lowered only for what fewer batches do not mend.
+    nothing is known. Both have to fit a turn, `ROOM` of the budget: sizes are lowered only for what fewer batches do not mend.
     """
     return stay_ms is None or stay_ms * (in_flight + 2) <= ROOM * budget_ms * in_flight
 

@@ -30,6 +30,9 @@ from cmstream.bench.percentiles import Percentiles
 from cmstream.cli.gpu_latent import gpu_latent
 from cmstream.core.errors import InvalidInput
 
+pytestmark = pytest.mark.timeout(300)
+"""The run of all contestants takes minutes where other work runs beside it."""
+
 COURSE = LatentCourse((64,), (2,), 0.01)
 RUN = {OURS, OURS_COMPILED, KEEPING_EDGES, LOOP, TINY, DOCUMENTED}
 
