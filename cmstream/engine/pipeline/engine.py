@@ -111,6 +111,10 @@ class PipelineEngine:
         """See `Engine`. Fewer once memory ran out again and again; larger batches are still tried."""
         return self._pressure.buckets
 
+    def batch_limit(self, width_px: int, height_px: int) -> int:
+        """See `Engine`."""
+        return self.buckets[-1]
+
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
         """See `Engine`. After `close` the future raises EngineFailed."""
         future: Future[list[EngineOutput]] = Future()

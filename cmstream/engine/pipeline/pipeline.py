@@ -148,8 +148,10 @@ class Pipeline:
 
     def _frames(self, workspace: Workspace, batch: Sequence[EngineInput], sources: Sequence[Rgb]) -> list[Bound]:
         field_px = workspace.layout.field_px
-        places = (self._moving.places(one.stream_id, one.look, rgb, field_px) for one, rgb in zip(batch, sources, strict=True))
-        return [(one.stream_id, one.look, where) for one, where in zip(batch, places, strict=True)]
+        return [
+            (one.stream_id, one.look, self._moving.places(one.stream_id, one.look, rgb, field_px, one.rgb))
+            for one, rgb in zip(batch, sources, strict=True)
+        ]
 
     def _upload(self, slot: Slot, packing: Packing) -> None:
         packing.write(self.device.host_write(slot.host_in))
