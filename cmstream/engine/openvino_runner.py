@@ -135,7 +135,7 @@ class OpenVinoRunner:
     def settle(self) -> None:
         """Compile no size any more: call it once those of usual sources have run, and run another after it."""
         conditions = [list(port.get_partial_shape()) for port in self._graph.inputs[len(SIDES) :]]
-        (self._any_size,) = self._compiled([[ANY, ANY, channels] for channels in SIDES] + conditions)
+        self._any_size = self._compiled([[ANY, ANY, channels] for channels in SIDES] + conditions)
 
     def _inputs(self, frame: RunnerInput) -> list[Rgb]:
         """As the graph takes them; the noise is valid until the next frame of the stream."""
@@ -147,37 +147,38 @@ class OpenVinoRunner:
     def _request(self, inputs: list[Rgb]) -> Any:
         request = self._requests.get(inputs[0].shape, self._any_size)
         if request is None:
-            (request,) = self._compiled([each.shape for each in inputs])
-            self._requests[inputs[0].shape] = request
+            request = self._requests[inputs[0].shape] = self._compiled([each.shape for each in inputs])
         return request
 
     def _requests_of(self, inputs: list[Rgb], count: int) -> list[Any]:
         key = count, inputs[0].shape
         if key not in self._together:
-            self._together[key] = self._compiled([each.shape for each in inputs], count)
+            # What is compiled already is optimised already: to read that takes half of what compiling takes.
+            blob = self._request(inputs).get_compiled_model().export_model()
+            own = {"NUM_STREAMS": count, "INFERENCE_NUM_THREADS": self._cores // count * count}
+            compiled = _openvino().Core().import_model(blob, "CPU", self._config(own))
+            self._together[key] = [compiled.create_infer_request() for _ in range(count)]
         return self._together[key]
 
     def forget(self, stream_id: int) -> None:
         """See `Runner`."""
         self._noise.pop(stream_id, None)
 
-    def _compiled(self, shapes: Sequence[Sequence[Any]], together: int = 1) -> list[Any]:
-        """As many requests as may run at once."""
+    def _compiled(self, shapes: Sequence[Sequence[Any]]) -> Any:
         openvino = _openvino()
         noise_type = {torch.float32: openvino.Type.f32, torch.float16: openvino.Type.f16}[self._noise_in]
         self._graph.inputs[NOISE].get_node().set_element_type(noise_type)  # the graph serves every precision
         self._graph.reshape(dict(zip(self._graph.inputs, map(openvino.PartialShape, map(list, shapes)), strict=True)))
-        # Pinned threads wait for a core that a codec holds while the other is free.
-        config = {
+        config = self._config({"INFERENCE_NUM_THREADS": self._threads})
+        return openvino.Core().compile_model(self._graph, "CPU", config).create_infer_request()
+
+    def _config(self, own: dict[str, int]) -> dict[str, Any]:
+        return {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[self.precision],
-            "INFERENCE_NUM_THREADS": self._threads,
-            "ENABLE_CPU_PINNING": False,
+            "ENABLE_CPU_PINNING": False,  # pinned threads wait for a core that a codec holds while the other is free
+            **own,
         }
-        if together > 1:
-            config |= {"NUM_STREAMS": together, "INFERENCE_NUM_THREADS": self._cores // together * together}
-        compiled = openvino.Core().compile_model(self._graph, "CPU", config)
-        return [compiled.create_infer_request() for _ in range(together)]
 
 
 def _openvino() -> Any:
