@@ -70,10 +70,10 @@ class FollowedStream:
         """Those of the next frame; None while it is the seed's own field. See `MovingNoise.places`."""
         if self._last is not None and self._last() is source:
             return self._now
-        self._last = weakref.ref(source)
         flow = self._tracker.track(rgb)
         if flow is not None:
             self._now = self._moved(flow)
+        self._last = weakref.ref(source)
         return self._now
 
     def _moved(self, flow: Flow) -> Places | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 import numpy as np
@@ -10,49 +10,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
-from cmstream.core.frame import Rgb
-from cmstream.core.look import Look, look_of
+from cmstream.core.look import look_of
 from cmstream.core.params import default_params
-from cmstream.engine.moving_noise import Places
 from cmstream.engine.runner import RunnerInput
 from cmstream.engine.side_by_side import COUNTS, SideBySide, split
 from tests.engine.painters import small_painter
+from tests.engine.tallied import TalliedRunner
 
 LOOK = look_of(default_params(small_painter().spec.parameters))
 SIZE_PX = (16, 32)
-
-
-class TalliedRunner:
-    """Paints every frame as it is, plus `error` where as many as that or more run at once; counts, and may be told to raise."""
-
-    name, runtime, precision = "tallied", "openvino", "float32"
-
-    def __init__(self, wrong_from: int = 99, raises_from: int = 99) -> None:
-        self.wrong_from = wrong_from
-        self.raises_from = raises_from
-        self.runs: list[tuple[int, ...]] = []
-        self.kept: set[int] = set()
-
-    def style(self, src: Rgb, noise: Tensor, look: Look, *, places: Places | None = None, stream_id: int = 0) -> Rgb:
-        self.runs.append((stream_id,))
-        self.kept.add(stream_id)
-        return src.copy()
-
-    def style_together(self, frames: Iterable[RunnerInput], count: int) -> list[Rgb]:
-        taken = list(frames)
-        assert len(taken) == count
-        self.runs.append(tuple(frame.stream_id for frame in taken))
-        self.kept.update(self.runs[-1])
-        if count >= self.raises_from:
-            raise RuntimeError("no memory for so many")
-        painted = [frame.src.copy() for frame in taken]
-        painted[-1][-1, -1, -1] += count >= self.wrong_from
-        return painted
-
-    def forget(self, stream_id: int) -> None:
-        self.kept.discard(stream_id)
 
 
 def frames(*streams: int) -> Iterator[RunnerInput]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from cmstream.engine.openvino_runner import OpenVinoRunner
 from cmstream.engine.rehearsal import scene
 from cmstream.engine.runner import RunnerInput
 from cmstream.models.registry import load
+from tests.engine.clips import camera
 
 STYLES = ("oil", "watercolour", "ink", "pencil", "pointillism", "comic", "neon", "woodblock")
 SIZES_PX = ((128, 128), (140, 92))
@@ -84,9 +85,12 @@ def test_each_of_eight_streams_in_batches_of_two_is_what_it_is_alone(
     expected = [alone(engine, stream, frames, size_px, motion) for stream in range(8)]
     counts: list[int] = []
     inner = OpenVinoRunner.style_together
-    monkeypatch.setattr(
-        OpenVinoRunner, "style_together", lambda self, some, count: counts.append(count) or inner(self, some, count)
-    )
+
+    def counted(self: OpenVinoRunner, some: Iterable[RunnerInput], count: int) -> list[Rgb]:
+        counts.append(count)
+        return inner(self, some, count)
+
+    monkeypatch.setattr(OpenVinoRunner, "style_together", counted)
     for index in range(frames):
         for first in range(4):  # another partner every time
             pair = (first, 4 + (first + index) % 4)
@@ -109,7 +113,9 @@ def test_a_frame_that_fails_takes_its_batch_along_and_leaves_no_trace_in_its_par
     engine: CpuEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The partner is styled again by itself, as the scheduler does it: its noise has moved already, and does not move twice."""
-    expected = alone(engine, 1, 5, SIZES_PX[0], FOLLOW)
+    frames = [EngineInput(1, rgb, look(1, FOLLOW), *SIZES_PX[0]) for rgb in camera(5, turn_deg=0.7)]
+    expected = [run(engine, frame)[0] for frame in frames]
+    engine.forget(1)
     runner, inner = runner_of(engine), OpenVinoRunner._inputs
 
     def failing(self: OpenVinoRunner, frame: RunnerInput) -> list[Rgb]:
@@ -117,8 +123,8 @@ def test_a_frame_that_fails_takes_its_batch_along_and_leaves_no_trace_in_its_par
             raise RuntimeError("the model raises")
         return inner(self, frame)
 
-    for index, rgb in enumerate(expected):
-        frame, broken = one(1, index), one(2, index)
+    for index, (frame, rgb) in enumerate(zip(frames, expected, strict=True)):
+        broken = one(2, index)
         with monkeypatch.context() as patch:
             patch.setattr(OpenVinoRunner, "_inputs", failing)
             with pytest.raises(EngineFailed, match="the model raises"):
@@ -195,7 +201,7 @@ def test_a_size_that_is_painted_otherwise_in_company_runs_one_after_another(
 ) -> None:
     inner, wide = OpenVinoRunner.style_together, SIZES_PX[1]
 
-    def differs(self: OpenVinoRunner, some: Any, count: int) -> list[Rgb]:
+    def differs(self: OpenVinoRunner, some: Iterable[RunnerInput], count: int) -> list[Rgb]:
         painted = inner(self, some, count)
         if painted[0].shape[0] != SIZES_PX[0][1]:
             painted[0][5, 5, 0] ^= 1
