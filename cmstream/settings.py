@@ -117,7 +117,7 @@ class EngineSettings(Section):
     watchdog_s: float = Field(
         30.0, ge=1, le=3600, description="A batch not back by then makes the server not ready: the device hangs."
     )
-    batch: int = Field(0, ge=0, le=8, description="Largest batch across streams; 0 picks 1 on a CPU and 8 on a GPU.")
+    batch: int = Field(0, ge=0, le=8, description="Largest batch across streams; 0 is 8 on a GPU, and measured on a CPU.")
 
 
 class ModelSettings(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,8 +57,8 @@ def _latencies(engine: Engine, frames: Sequence[EngineInput], seconds: float, cl
 
 
 def _sustained(engine: Engine, frames: Sequence[EngineInput], batch: int, seconds: float, clock: Clock) -> float:
-    """Frames a second with `engine.depth` full batches in flight."""
-    inputs = [frames[index % len(frames)] for index in range(batch)]
+    """Frames a second with `engine.depth` full batches of as many streams in flight."""
+    inputs = [replace(frames[index % len(frames)], stream_id=index) for index in range(batch)]
     engine.submit(inputs).result()
     waiting: deque[Future[list[EngineOutput]]] = deque()
     done, start_ns = 0, clock.now_ns()

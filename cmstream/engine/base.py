@@ -54,6 +54,10 @@ class Engine(Protocol):
         """
         ...
 
+    def batch_limit(self, width_px: int, height_px: int) -> int:
+        """The largest batch worth forming of frames of this working size; 1 where they would run one after another."""
+        ...
+
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
         """Run a batch. The future raises EngineFailed when the batch is lost; the engine serves on."""
         ...

@@ -120,13 +120,12 @@ def _engine(
 ) -> Engine:
     warm_up_px = tuple(dict.fromkeys(working_size(*source, size_px) for size_px in sizes_px for source in COMMON_SOURCES_PX))
     if device == "cpu":
-        batch = settings.batch or 1
         return CpuEngine(
             model,
             dtype=settings.dtype,
             runtime=settings.runtime,
             threads=settings.threads,
-            batch=batch,
+            batch=settings.batch,
             warm_up_px=warm_up_px,
             choices=ChoiceFolder(folder) if (folder := cache_folder(settings.remember)) else None,
             clock=clock,

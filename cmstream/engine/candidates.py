@@ -38,8 +38,10 @@ def reference(model: Model) -> Runner:
     return ModelRunner(copy.deepcopy(model), torch.float32)
 
 
-def candidates(model: Model, *, dtype: str = "auto", runtime: str = "auto", threads: int = 1) -> list[Runner]:
+def candidates(model: Model, *, dtype: str = "auto", runtime: str = "auto", threads: int = 1, cores: int = 0) -> list[Runner]:
     """Every form that `dtype` and `runtime` allow here. `model` is left as it is, unless it is too large for two of it.
+
+    Frames at once, where a form can, share `cores`; 0 is as many as `threads`.
 
     Raises ConfigurationError when the settings ask for what is not installed or for what OpenVINO cannot do.
     """
@@ -56,7 +58,7 @@ def candidates(model: Model, *, dtype: str = "auto", runtime: str = "auto", thre
         _check_openvino(dtype)
     if runtime != "torch" and is_installed():
         try:
-            found += _in_openvino(model, [precision_of(each) for each in dtypes if each != torch.float16], threads)
+            found += _in_openvino(model, [precision_of(each) for each in dtypes if each != torch.float16], threads, cores)
         except ConfigurationError as error:
             if not found:
                 raise
@@ -115,13 +117,13 @@ def _check_openvino(dtype: str) -> None:
         raise ConfigurationError("OpenVINO computes in float32 or bfloat16 on a CPU: set engine.dtype to auto")
 
 
-def _in_openvino(model: PainterModel, precisions: Sequence[str], threads: int) -> list[Runner]:
+def _in_openvino(model: PainterModel, precisions: Sequence[str], threads: int, cores: int) -> list[Runner]:
     net, styles = ServedPainter(model, torch.float32), model.spec.styles  # OpenVINO rounds the weights itself
     side_px = model.spec.multiple_px
     src, look = blank(model, (side_px, side_px))
     try:
         graph = converted(net, len(styles))
-        found: list[Runner] = [OpenVinoRunner(net, styles, graph, precision, threads) for precision in precisions]
+        found: list[Runner] = [OpenVinoRunner(net, styles, graph, precision, threads, cores) for precision in precisions]
         for runner in found:
             runner.style(src, torch.zeros(3, side_px, side_px), look)
     except (ImportError, RuntimeError) as error:  # another release of it, or a CPU it does not run on

@@ -17,10 +17,11 @@ from pathlib import Path
 from cmstream.core.atomic import write_atomically
 from cmstream.engine.candidates import DTYPES
 from cmstream.engine.choice import Choice
+from cmstream.engine.side_by_side import COUNTS
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 LARGEST_BYTES = 64 * 1024
 MOST_FILES = 64
 """Kept; beyond, those that were written first leave."""
@@ -61,6 +62,7 @@ class ChoiceFolder:
             "runtime": choice.runtime,
             "precision": choice.precision,
             "threads": choice.threads,
+            "together": choice.together,
             "measured_under": dict(circumstances),
         }
         try:
@@ -109,4 +111,7 @@ def _choice_in(content: object, circumstances: Circumstances) -> Choice:
         raise ValueError(f"there is no form {runtime!r} in {precision!r}")
     if type(threads) is not int or not 1 <= threads <= int(circumstances["cores"]):
         raise ValueError(f"{threads!r} is no number of threads here")
-    return Choice(str(runtime), str(precision), threads)
+    together = content.get("together")
+    if type(together) is not int or together not in (1, *COUNTS) or together > int(circumstances["cores"]):
+        raise ValueError(f"{together!r} is no number of frames at once")
+    return Choice(str(runtime), str(precision), threads, together)

@@ -29,7 +29,7 @@ def circumstances(model: Model, wish: Wish, size_px: tuple[int, int]) -> dict[st
         "size_px": f"{size_px[0]}x{size_px[1]}",
         "torch": torch.__version__,
         "weights": weights_hash(model),
-        "wish": f"{wish.dtype} {wish.runtime} {wish.threads}",
+        "wish": f"{wish.dtype} {wish.runtime} {wish.threads} {wish.batch}",
     }
 
 

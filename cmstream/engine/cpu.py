@@ -1,8 +1,8 @@
 """The CPU engine: one thread that resizes and runs frames. What runs them is chosen by measuring at warm-up
 (`choice`), and remembered (`choice_folder`).
 
-Frames run one after another, those of a batch too: on two to sixteen cores a single frame already fills them. So a
-frame's picture never depends on what shares its batch.
+A frame alone runs on every thread. Frames of a batch run side by side where that is faster and changes none of their bytes
+(`side_by_side`), and one after another elsewhere. So a frame's picture never depends on what shares its batch.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from cmstream.core.clock import NS_PER_S, Clock, MonotonicClock
+from cmstream.core.cores import usable_cores
 from cmstream.core.errors import ConfigurationError, EngineFailed
 from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
@@ -31,7 +32,8 @@ from cmstream.engine.moving_noise import MovingNoise
 from cmstream.engine.noise import NoiseBank
 from cmstream.engine.openvino_runner import OpenVinoRunner
 from cmstream.engine.rehearsal import glimpse, rehearsal, still
-from cmstream.engine.runner import Runner
+from cmstream.engine.runner import Runner, RunnerInput
+from cmstream.engine.side_by_side import SideBySide
 from cmstream.engine.step import padded_size
 from cmstream.models.base import Model
 from cmstream.models.latent.model import LatentModel
@@ -49,7 +51,8 @@ STRANGE_PX = (400, 80)
 
 
 class CpuEngine:
-    """Runs a model on the CPU. `batch` is its largest bucket; `threads` 0 and "auto" measure, or take what `choices` remembers.
+    """Runs a model on the CPU. `batch` is its largest bucket, `threads` what a frame alone runs on; 0 and "auto" measure, or
+    take what `choices` remembers.
 
     Building one loads nothing but warms up, which takes seconds; call it off the event loop. With a `pace`, another engine
     serves meanwhile: a painter then runs `like` the one before, if that is given, for what is measured beside streams is little
@@ -72,7 +75,6 @@ class CpuEngine:
         pace: Pace | None = None,
         like: Choice | None = None,
     ) -> None:
-        self.buckets = tuple(bucket for bucket in BUCKETS if bucket <= max(1, batch))
         self._model = model
         self._clock = clock or MonotonicClock()
         self._pace = pace
@@ -81,17 +83,24 @@ class CpuEngine:
         self._noise = NoiseBank(torch.device("cpu"))
         self._moving = MovingNoise()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine-cpu")
+        wish = Wish(dtype, runtime, threads, batch)
         try:
-            self.runner = self._thread.submit(self._warm_up, Wish(dtype, runtime, threads), tuple(warm_up_px), choices).result()
+            self.runner, self._side_by_side = self._thread.submit(self._warm_up, wish, tuple(warm_up_px), choices).result()
         except BaseException:
             self.close()
             raise
+        largest = batch or (self.choice.together if self.choice is not None else 1)
+        self.buckets = tuple(bucket for bucket in BUCKETS if bucket <= largest)
         spec = model.spec
         parameters = (*spec.parameters, noise_motion_parameter())
         self.info = ModelInfo(spec.name, spec.title, spec.licence, spec.styles, parameters, "cpu", self.runner.precision)
 
     def __repr__(self) -> str:
         return f"<CpuEngine {self.info.name} {self.runner.name}, buckets {self.buckets}>"
+
+    def batch_limit(self, width_px: int, height_px: int) -> int:
+        """See `Engine`."""
+        return min(self.buckets[-1], self._side_by_side.most(self._padded_px(width_px, height_px)))
 
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
         """See `Engine`."""
@@ -124,44 +133,54 @@ class CpuEngine:
 
     def _evaluate(self, batch: tuple[EngineInput, ...]) -> list[EngineOutput]:
         bucket_for(self.buckets, len(batch))
-        sources = [resized(one.rgb, one.width_px, one.height_px) for one in batch]
-        uploaded_ns = self._clock.now_ns()
-        styled = [self._style(self.runner, one, src) for src, one in zip(sources, batch, strict=True)]
+        uploaded_ns: list[int] = []
+        frames = (self._ready(one, uploaded_ns) for one in batch)
+        size_px = self._padded_px(batch[0].width_px, batch[0].height_px)
+        styled = self._side_by_side.style(frames, [one.stream_id for one in batch], size_px)
         done_ns = self._clock.now_ns()
-        marks = ((Stage.H2D, uploaded_ns), (Stage.INFER, done_ns), (Stage.D2H, done_ns))
-        return [EngineOutput(rgb, marks) for rgb in styled]
+        # What else is uploaded goes on while the first frame runs.
+        marks = ((Stage.H2D, uploaded_ns[0]), (Stage.INFER, done_ns), (Stage.D2H, done_ns))
+        return [EngineOutput(cropped(rgb, one.width_px, one.height_px), marks) for rgb, one in zip(styled, batch, strict=True)]
 
-    def _style(self, runner: Runner, one: EngineInput, src: Rgb) -> Rgb:
-        """`src` is the frame of `one` at the working size."""
-        size_px = padded_size(src.shape[0], src.shape[1], self._model.spec.multiple_px)
-        places = self._moving.places(one.stream_id, one.look, src, size_px)
+    def _ready(self, one: EngineInput, uploaded_ns: list[int]) -> RunnerInput:
+        """In the order of the stream's frames: where its noise stands depends on those before."""
+        src = resized(one.rgb, one.width_px, one.height_px)
+        uploaded_ns.append(self._clock.now_ns())
+        size_px = self._padded_px(one.width_px, one.height_px)
+        places = self._moving.places(one.stream_id, one.look, src, size_px, one.rgb)
         noise = self._noise.mixed(one.look.seeds, *size_px)
-        styled = runner.style(padded(src, *size_px), noise, one.look, places=places, stream_id=one.stream_id)
-        return styled if size_px == src.shape[:2] else np.ascontiguousarray(styled[: src.shape[0], : src.shape[1]])
+        return RunnerInput(padded(src, *size_px), noise, one.look, places, one.stream_id)
 
-    def _warm_up(self, wish: Wish, sizes_px: tuple[tuple[int, int], ...], choices: ChoiceFolder | None) -> Runner:
+    def _padded_px(self, width_px: int, height_px: int) -> tuple[int, int]:
+        return padded_size(height_px, width_px, self._model.spec.multiple_px)
+
+    def _warm_up(
+        self, wish: Wish, sizes_px: tuple[tuple[int, int], ...], choices: ChoiceFolder | None
+    ) -> tuple[Runner, SideBySide]:
         """Choose, then run every size: first runs of a shape are many times slower."""
         cv2.setNumThreads(1)  # for this whole process: on grids as small as those of the flow, waking its pool costs more
         chosen = self._chosen(wish, sizes_px[0], choices)
         if isinstance(chosen, OpenVinoRunner):
             # OpenVINO has threads of its own; PyTorch's would spin beside them after every small tensor.
             torch.set_num_threads(1)
+        side_by_side = SideBySide(chosen, self.choice.together if self.choice is not None else 1)
         is_latent, began_ns = isinstance(self._model, LatentModel), self._clock.now_ns()
         plays = [glimpse] * len(sizes_px) if is_latent else [rehearsal, *[still] * len(sizes_px)]
         for play, (width_px, height_px) in zip(plays, sizes_px, strict=False):
             if is_latent and self._clock.now_ns() - began_ns > GLIMPSES_NS:
                 break
             for src, look in play(self._model.spec, (width_px, height_px)):
-                self._style(chosen, EngineInput(NOBODY, src, look, width_px, height_px), src)
+                side_by_side.rehearse(self._ready(EngineInput(NOBODY, src, look, width_px, height_px), []), self._rest)
                 self._rest()
         if isinstance(chosen, OpenVinoRunner):
             chosen.settle()
+            alone = SideBySide(chosen, 1)
             for src, look in still(self._model.spec, STRANGE_PX):
-                self._style(chosen, EngineInput(NOBODY, src, look, *STRANGE_PX), src)
+                alone.rehearse(self._ready(EngineInput(NOBODY, src, look, *STRANGE_PX), []))
                 self._rest()
         chosen.forget(NOBODY)
         self._moving.forget(NOBODY)
-        return chosen
+        return chosen, side_by_side
 
     def _chosen(self, wish: Wish, size_px: tuple[int, int], choices: ChoiceFolder | None) -> Runner:
         width_px, height_px = size_px
@@ -170,7 +189,7 @@ class CpuEngine:
         kept = choices.recall(under) if choices is not None and under is not None else None
         where = f"remembered in {choices.path(under)}" if choices is not None and under is not None else ""
         for known, how in ((kept, where), (self._like, "like the painter before")):
-            runner = None if known is None else self._built(known)
+            runner = None if known is None else self._built(known, wish)
             if known is not None and runner is not None:
                 return self._told(runner, known, how)
         runner, choice = measured(self._model, wish, first_px, self._clock, self._rest)
@@ -179,9 +198,9 @@ class CpuEngine:
         choices.remember(under, choice)
         return self._told(runner, choice, f"measured, and remembered in {choices.folder}")
 
-    def _built(self, choice: Choice) -> Runner | None:
+    def _built(self, choice: Choice, wish: Wish) -> Runner | None:
         try:
-            return built(self._model, choice)
+            return built(self._model, choice, wish.threads or usable_cores())
         except ConfigurationError as error:
             log.warning("%s was known and does not run any more, measuring anew: %s", choice, error)
             return None
@@ -204,6 +223,11 @@ def resized(rgb: Rgb, width_px: int, height_px: int) -> Rgb:
     shrinks = rgb.shape[0] * rgb.shape[1] > height_px * width_px
     how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(rgb, (width_px, height_px), interpolation=how), dtype=np.uint8)
+
+
+def cropped(rgb: Rgb, width_px: int, height_px: int) -> Rgb:
+    """`rgb` without what `padded` added, in memory of its own."""
+    return rgb if rgb.shape[:2] == (height_px, width_px) else np.ascontiguousarray(rgb[:height_px, :width_px])
 
 
 def padded(rgb: Rgb, height_px: int, width_px: int) -> Rgb:

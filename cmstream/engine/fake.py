@@ -72,6 +72,9 @@ class FakeEngine:
         else:
             self._running.set()
 
+    def batch_limit(self, width_px: int, height_px: int) -> int:
+        return self.buckets[-1]
+
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
         return self._thread.submit(self._run, tuple(batch))
 

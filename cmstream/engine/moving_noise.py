@@ -6,6 +6,7 @@ seeds passes through moved fields as it does through resting ones.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 
 import torch
@@ -63,12 +64,16 @@ class FollowedStream:
         self._tracker = FlowTracker(*picture_px)
         self._places = NoisePlaces(*noise_px)
         self._now: Places | None = None
+        self._last: weakref.ref[Rgb] | None = None
 
-    def places(self, rgb: Rgb) -> Places | None:
-        """Those of the next frame; None while it is the seed's own field."""
+    def places(self, rgb: Rgb, source: Rgb) -> Places | None:
+        """Those of the next frame; None while it is the seed's own field. See `MovingNoise.places`."""
+        if self._last is not None and self._last() is source:
+            return self._now
         flow = self._tracker.track(rgb)
         if flow is not None:
             self._now = self._moved(flow)
+        self._last = weakref.ref(source)
         return self._now
 
     def _moved(self, flow: Flow) -> Places | None:
@@ -94,8 +99,11 @@ class MovingNoise:
     def __repr__(self) -> str:
         return f"<MovingNoise of {len(self._streams)} streams>"
 
-    def places(self, stream_id: int, look: Look, rgb: Rgb, noise_px: tuple[int, int]) -> Places | None:
-        """Where the noise of the stream's next frame comes from, for `carried`. `rgb` has the working size.
+    def places(
+        self, stream_id: int, look: Look, rgb: Rgb, noise_px: tuple[int, int], source: Rgb | None = None
+    ) -> Places | None:
+        """Where the noise of the stream's next frame comes from, for `carried`. `rgb` has the working size, and is made of
+        `source`: the very same once more is a frame whose batch failed, and moves nothing again.
 
         A look that keeps the noise fixed, or another size, forgets what was followed.
         """
@@ -106,7 +114,7 @@ class MovingNoise:
         stream = self._streams.get(stream_id)
         if stream is None or (stream.picture_px, stream.noise_px) != (picture_px, noise_px):
             stream = self._streams[stream_id] = FollowedStream(picture_px, noise_px)
-        return stream.places(rgb)
+        return stream.places(rgb, rgb if source is None else source)
 
     def forget(self, stream_id: int) -> None:
         """Drop what is kept of a stream. Unknown ids are fine."""

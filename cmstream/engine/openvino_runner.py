@@ -8,7 +8,8 @@ import importlib.util
 import sys
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from cmstream.core.frame import Rgb
 from cmstream.core.look import Look
 from cmstream.engine.moving_noise import Places
 from cmstream.engine.patches import RUN, LaidNoise, LookConditions, in_patches
+from cmstream.engine.runner import RunnerInput
 from cmstream.models.config import PATCH_PX
 from cmstream.models.served import MIDDLE, ServedPainter
 
@@ -87,20 +89,26 @@ class OpenVinoRunner:
     """`converted(net)`, compiled for every size in a fraction of a second until it is settled, and from then on for all others
     at once: those are a little slower, but a stream of a strange size holds up nobody, and one that changes its size with
     every frame fills no memory. `precision` is "float32" or "bfloat16".
+
+    A frame alone runs on `threads`; frames at once share `cores`, by default as many.
     """
 
     runtime = "openvino"
 
-    def __init__(self, net: ServedPainter, styles: tuple[str, ...], graph: Any, precision: str, threads: int) -> None:
+    def __init__(
+        self, net: ServedPainter, styles: tuple[str, ...], graph: Any, precision: str, threads: int, cores: int = 0
+    ) -> None:
         self.precision = precision
         self.name = f"OpenVINO {precision}"
         self._threads = threads
+        self._cores = cores or threads
         self._conditions = LookConditions(net, styles)
         # bfloat16 has fewer digits than float16, so nothing is lost of what is computed in it.
         self._noise_in = torch.float32 if precision == "float32" else torch.float16
         self._noise: defaultdict[int, LaidNoise] = defaultdict(partial(LaidNoise, self._noise_in))
         self._graph = graph
         self._requests: dict[tuple[int, ...], Any] = {}
+        self._together: dict[tuple[int, tuple[int, ...]], list[Any]] = {}
         self._any_size: Any = None
 
     def __repr__(self) -> str:
@@ -108,22 +116,49 @@ class OpenVinoRunner:
 
     def style(self, src: Rgb, noise: Tensor, look: Look, *, places: Places | None = None, stream_id: int = 0) -> Rgb:
         """See `Runner`."""
-        with torch.inference_mode():
-            tensors = (self._noise[stream_id].of(noise, places), torch.tensor([look.strength]), *self._conditions.of(look))
-        inputs = [np.ascontiguousarray(src), *(each.numpy() for each in tensors)]
+        inputs = self._inputs(RunnerInput(src, noise, look, places, stream_id))
         rgb: Rgb = self._request(inputs).infer(inputs, share_inputs=True)[0].copy()  # the request writes there again
         return rgb
+
+    def style_together(self, frames: Iterable[RunnerInput], count: int) -> list[Rgb]:
+        """See `ParallelRunner`."""
+        under_way: list[tuple[Any, list[Rgb]]] = []  # with what they read, which has to last as long
+        with ExitStack() as waits:  # also where one fails: what the others read is written to again by the next frame
+            for place, frame in enumerate(frames):
+                inputs = self._inputs(frame)
+                request = self._requests_of(inputs, count)[place]
+                request.start_async(inputs, share_inputs=True)
+                under_way.append((request, inputs))
+                waits.callback(request.wait)
+        return [request.get_output_tensor(0).data.copy() for request, _ in under_way]
 
     def settle(self) -> None:
         """Compile no size any more: call it once those of usual sources have run, and run another after it."""
         conditions = [list(port.get_partial_shape()) for port in self._graph.inputs[len(SIDES) :]]
         self._any_size = self._compiled([[ANY, ANY, channels] for channels in SIDES] + conditions)
 
+    def _inputs(self, frame: RunnerInput) -> list[Rgb]:
+        """As the graph takes them; the noise is valid until the next frame of the stream."""
+        with torch.inference_mode():
+            noise = self._noise[frame.stream_id].of(frame.noise, frame.places)
+            tensors = (noise, torch.tensor([frame.look.strength]), *self._conditions.of(frame.look))
+        return [np.ascontiguousarray(frame.src), *(each.numpy() for each in tensors)]
+
     def _request(self, inputs: list[Rgb]) -> Any:
         request = self._requests.get(inputs[0].shape, self._any_size)
         if request is None:
             request = self._requests[inputs[0].shape] = self._compiled([each.shape for each in inputs])
         return request
+
+    def _requests_of(self, inputs: list[Rgb], count: int) -> list[Any]:
+        key = count, inputs[0].shape
+        if key not in self._together:
+            # What is compiled already is optimised already: to read that takes half of what compiling takes.
+            blob = self._request(inputs).get_compiled_model().export_model()
+            own = {"NUM_STREAMS": count, "INFERENCE_NUM_THREADS": self._cores // count * count}
+            compiled = _openvino().Core().import_model(blob, "CPU", self._config(own))
+            self._together[key] = [compiled.create_infer_request() for _ in range(count)]
+        return self._together[key]
 
     def forget(self, stream_id: int) -> None:
         """See `Runner`."""
@@ -134,14 +169,16 @@ class OpenVinoRunner:
         noise_type = {torch.float32: openvino.Type.f32, torch.float16: openvino.Type.f16}[self._noise_in]
         self._graph.inputs[NOISE].get_node().set_element_type(noise_type)  # the graph serves every precision
         self._graph.reshape(dict(zip(self._graph.inputs, map(openvino.PartialShape, map(list, shapes)), strict=True)))
-        # Pinned threads wait for a core that a codec holds while the other is free.
-        config = {
+        config = self._config({"INFERENCE_NUM_THREADS": self._threads})
+        return openvino.Core().compile_model(self._graph, "CPU", config).create_infer_request()
+
+    def _config(self, own: dict[str, int]) -> dict[str, Any]:
+        return {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[self.precision],
-            "INFERENCE_NUM_THREADS": self._threads,
-            "ENABLE_CPU_PINNING": False,
+            "ENABLE_CPU_PINNING": False,  # pinned threads wait for a core that a codec holds while the other is free
+            **own,
         }
-        return openvino.Core().compile_model(self._graph, "CPU", config).create_infer_request()
 
 
 def _openvino() -> Any:

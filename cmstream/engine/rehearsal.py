@@ -19,10 +19,10 @@ STEP_PX = 3
 
 
 def still(spec: ModelSpec, size_px: tuple[int, int]) -> Iterator[tuple[Rgb, Look]]:
-    """Of `size_px` (width, height): all that is new with a size."""
+    """Of `size_px` (width, height): all that is new with a size. Every frame is of another style."""
     rest = replace(look_of(default_params(spec.parameters)), noise_motion=FIXED)
-    for _ in range(STILL):
-        yield scene(size_px), rest
+    for index in range(STILL):
+        yield scene(size_px), replace(rest, style=((spec.styles[index % len(spec.styles)], 1.0),)) if spec.styles else rest
 
 
 def glimpse(spec: ModelSpec, size_px: tuple[int, int]) -> Iterator[tuple[Rgb, Look]]:

@@ -5,7 +5,9 @@ A `Runner` is what warm-up measures and the engine then keeps: PyTorch in one pr
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,6 +19,17 @@ from cmstream.engine.patches import LaidNoise, LookConditions, in_patches, in_ru
 from cmstream.engine.step import look_rows, style_batch
 from cmstream.models.base import Model
 from cmstream.models.served import MIDDLE, PATCH, CoarseNoise, ServedPainter
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerInput:
+    """What `Runner.style` takes of one frame."""
+
+    src: Rgb
+    noise: Tensor
+    look: Look
+    places: Places | None = None
+    stream_id: int = 0
 
 
 class Runner(Protocol):
@@ -49,6 +62,19 @@ class Runner(Protocol):
 
     def forget(self, stream_id: int) -> None:
         """Free what is kept of a stream. Unknown ids are fine."""
+        ...
+
+
+@runtime_checkable
+class ParallelRunner(Runner, Protocol):
+    """A `Runner` that can run frames beside each other, each on its share of the cores, as well as one on many threads."""
+
+    def style_together(self, frames: Iterable[RunnerInput], count: int) -> list[Rgb]:
+        """`count` frames of one size and of as many streams -> as `style` gives each, perhaps but for rounding.
+
+        Each is asked for when those before it run, so what makes it ready takes no time of its own. When this returns or
+        raises, none runs any more. A size is made ready when it comes first, which is slow.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ whose last frame failed goes alone until it succeeds, so that what fails in it t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from cmstream.core.prompting import LoraMix
 from cmstream.scheduler.adaptation import ROOM
@@ -19,8 +19,11 @@ AT_ONCE = 2
 """Batches that may be in flight however long they stay: one is copied while another runs."""
 
 
-def choose(lanes: Iterable[Lane], largest_batch: int) -> list[Lane]:
-    """The lanes of the next batch, most urgent first; empty when nothing waits. Ties go to the lower stream id."""
+def choose(lanes: Iterable[Lane], batch_limit: Callable[[int, int], int]) -> list[Lane]:
+    """The lanes of the next batch, most urgent first; empty when nothing waits. Ties go to the lower stream id.
+
+    `batch_limit` says how many frames of a (width, height) are worth a batch.
+    """
     waiting = [lane for lane in lanes if lane.ready]
     if not waiting:
         return []
@@ -29,7 +32,8 @@ def choose(lanes: Iterable[Lane], largest_batch: int) -> list[Lane]:
     if waiting[0].suspect:
         return waiting[:1]
     shared = _shared(waiting[0])
-    return [lane for lane in waiting if _shared(lane) == shared and not lane.suspect][:largest_batch]
+    most = batch_limit(*shared[:2])
+    return [lane for lane in waiting if _shared(lane) == shared and not lane.suspect][:most]
 
 
 def stays_young(in_flight: int, stay_ms: float | None, budget_ms: float) -> bool:

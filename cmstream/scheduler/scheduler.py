@@ -149,7 +149,7 @@ class Scheduler:
         for lane in overdue(self._lanes.values(), now_ns):
             lane.missed = True
             lane.late(lane.take())
-        lanes = choose(self._lanes.values(), self._engine.buckets[-1])
+        lanes = choose(self._lanes.values(), self._engine.batch_limit)
         return [lane.launch(_dequeued(lane.take(), now_ns), now_ns) for lane in lanes]
 
     def _submit(self, flights: list[Flight]) -> None:

@@ -14,7 +14,7 @@ from cmstream.engine.choice import Choice
 from cmstream.engine.choice_folder import MOST_FILES, ChoiceFolder
 
 HERE = {"cpu": "A processor", "cores": "4", "torch": "2.13.0"}
-CHOICE = Choice("openvino", "bfloat16", 3)
+CHOICE = Choice("openvino", "bfloat16", 3, 2)
 
 
 def test_what_was_remembered_is_recalled_by_the_next_server(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "a list": lambda path: path.write_text("[]"),
     "deep": lambda path: path.write_text("[" * 30_000),
     "huge": lambda path: path.write_text(path.read_text() + " " * 100_000),
-    "another format": changed(format=2),
+    "another format": changed(format=1),
     "other circumstances": changed(measured_under={"cpu": "another"}),
     "no such runtime": changed(runtime="os.system"),
     "a list for a runtime": changed(runtime=["torch"]),
@@ -67,6 +67,9 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "a hundred threads": changed(threads=100),
     "no threads": changed(threads=0),
     "true threads": changed(threads=True),
+    "three at once": changed(together=3),
+    "more at once than cores": changed(together=8),
+    "true at once": changed(together=True),
     "a link": linked,
     "a pipe": piped,
     "a folder": a_folder,

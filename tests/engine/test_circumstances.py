@@ -22,6 +22,7 @@ def test_another_size_or_wish_or_weight_makes_them_others() -> None:
         circumstances(small_painter(), Wish(), (48, 64)),
         circumstances(small_painter(), Wish(dtype="float32"), (64, 48)),
         circumstances(small_painter(), Wish(threads=1), (64, 48)),
+        circumstances(small_painter(), Wish(batch=0), (64, 48)),
         circumstances(retrained, Wish(), (64, 48)),
     ]
     assert before not in others

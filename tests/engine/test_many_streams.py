@@ -23,6 +23,7 @@ from cmstream.core.metrics import Metrics
 from cmstream.core.params import FIXED, FOLLOW, default_params
 from cmstream.core.trace import Trace
 from cmstream.engine.base import EngineInput, EngineOutput
+from cmstream.engine.choice import Choice
 from cmstream.engine.cpu import CpuEngine
 from cmstream.engine.patches import LaidNoise
 from cmstream.engine.rehearsal import scene
@@ -38,10 +39,16 @@ STYLES = ("oil", "watercolour", "ink", "pencil", "pointillism", "comic", "neon",
 PICTURE = scene((SIDE_PX, SIDE_PX))
 
 
-@pytest.fixture(scope="module", params=["torch", "openvino"])
+ALONE = (Choice("torch", "float32", 1), Choice("openvino", "float32", 1))
+TWO_AT_ONCE = Choice("openvino", "float32", 2, 2)
+
+
+@pytest.fixture(scope="module", params=[*ALONE, TWO_AT_ONCE], ids=str)
 def engine(request: pytest.FixtureRequest) -> Iterator[CpuEngine]:
     keep_freed_memory()  # as a server does
-    engine = CpuEngine(load("painter"), dtype="float32", runtime=request.param, threads=1, warm_up_px=((SIDE_PX, SIDE_PX),))
+    choice: Choice = request.param
+    engine = CpuEngine(load("painter"), threads=choice.threads, batch=0, warm_up_px=((SIDE_PX, SIDE_PX),), like=choice)
+    assert engine.choice == choice
     yield engine
     engine.close()
 
@@ -117,7 +124,8 @@ def test_eight_streams_get_as_many_frames_as_one_alone(runtime: str, capsys: pyt
 async def test_none_gets_less_than_80_per_cent_of_its_share(engine: CpuEngine) -> None:
     """Through the scheduler, all pushing much faster than they can be served."""
     clock, delivered = MonotonicClock(), Counter[int]()
-    scheduler = Scheduler(engine, clock, Metrics())
+    metrics = Metrics()
+    scheduler = Scheduler(engine, clock, metrics)
     params = default_params(engine.info.parameters)
     lanes = []
 
@@ -142,3 +150,4 @@ async def test_none_gets_less_than_80_per_cent_of_its_share(engine: CpuEngine) -
     for lane in lanes:
         scheduler.close_lane(lane)
     assert min(delivered[stream] for stream in range(STREAMS)) >= 0.8 * delivered.total() / STREAMS, delivered
+    assert metrics.registry.get_sample_value("cmstream_batches_total", {"size": str(engine.buckets[-1])})

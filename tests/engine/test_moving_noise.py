@@ -64,10 +64,21 @@ def test_while_the_picture_rests_its_noise_is_carried_once_and_another_seed_s_an
     moving, bank = MovingNoise(), NoiseBank(CPU)
     for frame in camera(6, pan_px=3):
         places = moving.places(1, FOLLOWING, frame, NOISE_PX)
-    resting = moving.places(1, FOLLOWING, frame, NOISE_PX)
+    resting = moving.places(1, FOLLOWING, frame.copy(), NOISE_PX)
     one, other = (bank.mixed(((seed, 1.0),), *NOISE_PX) for seed in (1, 2))
     assert carried(one, places) is carried(one, resting)
     assert not torch.equal(carried(one, places), carried(other, places))
+
+
+def test_a_frame_that_comes_again_since_its_batch_failed_moves_nothing_twice() -> None:
+    once, again = MovingNoise(), MovingNoise()
+    for frame in camera(6, turn_deg=0.7):
+        expected = once.places(1, FOLLOWING, frame, NOISE_PX)
+        for made_anew in (frame, frame.copy(), frame.copy()):  # as resizing does it
+            places = again.places(1, FOLLOWING, made_anew, NOISE_PX, frame)
+        assert (places is None) == (expected is None)
+        assert places is None or expected is None or torch.equal(places.index, expected.index)
+    assert expected is not None, "it moved"
 
 
 def test_a_still_camera_with_its_sensor_s_noise_never_moves_the_field(engine: CpuEngine) -> None:

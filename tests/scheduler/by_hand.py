@@ -27,6 +27,10 @@ class HandEngine:
         self.info: ModelInfo = fake.info
         fake.close()
 
+    def batch_limit(self, width_px: int, height_px: int) -> int:
+        """See `Engine`."""
+        return self.buckets[-1]
+
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
         """See `Engine`."""
         future: Future[list[EngineOutput]] = Future()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -30,22 +31,26 @@ def lane(stream_id: int, budget_ms: float = 100) -> Lane:
     return Lane(stream_id, budget_ms, lambda job, outcome: None, lambda job: None)
 
 
+def up_to(largest: int) -> Callable[[int, int], int]:
+    return lambda width_px, height_px: largest
+
+
 def test_nothing_waiting_forms_no_batch() -> None:
-    assert choose([lane(1), lane(2)], 8) == []
+    assert choose([lane(1), lane(2)], up_to(8)) == []
 
 
 def test_the_one_that_waits_longest_goes_first() -> None:
     late, early = lane(1), lane(2)
     early.put(job(0), 10)
     late.put(job(0), 20)
-    assert choose([late, early], 1) == [early]
+    assert choose([late, early], up_to(1)) == [early]
 
 
 def test_a_tighter_budget_overtakes() -> None:
     relaxed, urgent = lane(1, budget_ms=500), lane(2, budget_ms=50)
     relaxed.put(job(0), 0)
     urgent.put(job(0), 100 * NS_PER_MS)
-    assert choose([relaxed, urgent], 8) == [urgent, relaxed]
+    assert choose([relaxed, urgent], up_to(8)) == [urgent, relaxed]
 
 
 def test_a_batch_holds_one_size_only_and_the_most_urgent_decides_it() -> None:
@@ -53,14 +58,22 @@ def test_a_batch_holds_one_size_only_and_the_most_urgent_decides_it() -> None:
     first.put(job(0, 64), 0)
     other.put(job(0, 128), 1)
     same.put(job(0, 64), 2)
-    assert choose([first, other, same], 8) == [first, same]
+    assert choose([first, other, same], up_to(8)) == [first, same]
+
+
+def test_the_size_that_goes_first_decides_how_many_frames_are_worth_a_batch() -> None:
+    lanes = [lane(1), lane(2), lane(3), lane(4)]
+    for each, width_px in zip(lanes, (80, 64, 64, 64), strict=True):
+        each.put(job(1, width_px), each.stream_id)
+    assert choose(lanes, lambda width_px, height_px: width_px // 32) == lanes[:1]
+    assert choose(lanes[1:], lambda width_px, height_px: width_px // 32) == lanes[1:3]
 
 
 def test_a_batch_holds_one_number_of_steps_only_so_that_nobody_waits_for_longer_ones() -> None:
     first, longer, same = lane(1), lane(2), lane(3)
     for at, (each, steps) in enumerate([(first, 2), (longer, 4), (same, 2)]):
         each.put(replace(job(0), look=replace(job(0).look, prompting=Prompting((("fog", 1.0),), steps=steps))), at)
-    assert choose([first, longer, same], 8) == [first, same]
+    assert choose([first, longer, same], up_to(8)) == [first, same]
 
 
 def test_one_batch_more_is_let_in_while_the_tightest_budget_has_room_for_the_age_it_would_make() -> None:
@@ -75,7 +88,7 @@ def test_a_batch_holds_one_mix_of_loras_only() -> None:
     for place, (waiting, loras) in enumerate(((first, (("ink", 1.0),)), (other, ()), (same, (("ink", 1.0),)))):
         look = replace(look_of(PARAMS), prompting=Prompting((("fog", 1.0),), loras=loras))
         waiting.put(replace(job(0), look=look), place)
-    assert choose([first, other, same], 8) == [first, same]
+    assert choose([first, other, same], up_to(8)) == [first, same]
 
 
 def test_a_newer_frame_takes_the_place_of_the_older_one_in_the_queue() -> None:
@@ -97,7 +110,7 @@ def test_no_stream_starves_however_fast_the_others_publish(streams: int, periods
             if now_ms % periods_ms[each.stream_id % len(periods_ms)] == 0:
                 each.put(job(now_ms), now_ms * NS_PER_MS)
         if now_ms % 10 == 9:  # the engine ends a batch every 10 ms
-            for each in choose(lanes, largest):
+            for each in choose(lanes, up_to(largest)):
                 longest_wait_ns = max(longest_wait_ns, now_ms * NS_PER_MS - each.waiting_since_ns)
                 each.take()
                 served[each.stream_id] += 1
@@ -109,11 +122,11 @@ def test_nobody_goes_twice_while_somebody_waits_who_has_not_gone_whatever_budget
     greedy, patient = lane(1, budget_ms=10), lane(2, budget_ms=5000)
     patient.put(job(0), 0)
     greedy.put(job(0), 1)
-    assert choose([greedy, patient], 1) == [greedy], "a tighter budget goes first, once"
+    assert choose([greedy, patient], up_to(1)) == [greedy], "a tighter budget goes first, once"
     greedy.take()
     greedy.served_ns = 2
     greedy.put(job(1), 3)
-    assert choose([greedy, patient], 1) == [patient]
+    assert choose([greedy, patient], up_to(1)) == [patient]
 
 
 def test_a_frame_that_waited_past_its_budget_is_overdue_and_the_next_one_is_spared() -> None:

@@ -43,6 +43,9 @@ class VirtualEngine:
         self._clock = clock
         self._running: tuple[Future[list[EngineOutput]], Sequence[EngineInput]] | None = None
 
+    def batch_limit(self, width_px: int, height_px: int) -> int:
+        return self.buckets[-1]
+
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
         assert self._running is None, "one batch in flight"
         megapixels = sum(one.width_px * one.height_px for one in batch) / 1e6

@@ -107,6 +107,10 @@ class PipelineEngine:
         """See `Engine`. Two; while frames of several evaluations are in, one more than there are if it pays (`sharing`)."""
         return self._room.depth()
 
+    def batch_limit(self, width_px: int, height_px: int) -> int:
+        """See `Engine`."""
+        return self.buckets[-1]
+
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
         """See `Engine`. After `close` the future raises EngineFailed."""
         future: Future[list[EngineOutput]] = Future()

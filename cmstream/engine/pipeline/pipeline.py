@@ -158,8 +158,10 @@ class Pipeline:
     def bound(self, workspace: Workspace, batch: Sequence[EngineInput], sources: Sequence[Rgb]) -> list[Bound]:
         """What a bank wants to know of frames. Once for each, in the order of its stream: places follow the picture."""
         field_px = workspace.layout.field_px
-        places = (self._moving.places(one.stream_id, one.look, rgb, field_px) for one, rgb in zip(batch, sources, strict=True))
-        return [(one.stream_id, one.look, where) for one, where in zip(batch, places, strict=True)]
+        return [
+            (one.stream_id, one.look, self._moving.places(one.stream_id, one.look, rgb, field_px, one.rgb))
+            for one, rgb in zip(batch, sources, strict=True)
+        ]
 
     def upload(self, slot: Slot, packing: Packing, shape: tuple[int, ...]) -> None:
         """All that was packed, with room for pictures of `shape` to come back."""
