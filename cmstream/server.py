@@ -49,7 +49,7 @@ class Server:
         self.clock = clock or MonotonicClock()
         self.metrics = Metrics()
         self.registry = Registry(settings, self.clock, self.metrics)
-        self.swaps = Swaps(self.registry, self.clock)
+        self.swaps = Swaps(self.registry, self.clock, self.metrics)
         self._engine = engine
         self._builder = builder
         self._scheduler: Scheduler | None = None

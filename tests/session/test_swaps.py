@@ -17,6 +17,7 @@ from cmstream.core.errors import (
     Unavailable,
     WeightsRejected,
 )
+from cmstream.core.metrics import Metrics
 from cmstream.engine.fake import FakeEngine
 from cmstream.engine.fake_builder import FakeBuilder
 from cmstream.session.loading import Loading, in_words
@@ -280,16 +281,16 @@ async def test_a_stream_that_never_stops_changing_does_not_hold_up_the_others(
 
 
 async def test_while_the_model_loads_or_the_server_drains_nobody_changes_it(builder: FakeBuilder) -> None:
-    clock = MonotonicClock()
+    clock, metrics = MonotonicClock(), Metrics()
     async with registry_on() as registry:
         with pytest.raises(NotFound, match="was given its engine"):
-            Swaps(registry, clock).begin("plain")
+            Swaps(registry, clock, metrics).begin("plain")
     async with swaps_on(builder) as (registry, swaps):
         registry.drain()
         with pytest.raises(Unavailable, match="shutting down"):
             swaps.begin("grey")
     with pytest.raises(Unavailable, match="still loading"):
-        Swaps(Registry(EVERY_FRAME, clock, registry._metrics), clock).begin("grey")
+        Swaps(Registry(EVERY_FRAME, clock, metrics), clock, metrics).begin("grey")
 
 
 @pytest.mark.parametrize("deaf", [False, True])
