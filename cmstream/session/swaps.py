@@ -131,7 +131,8 @@ class Swaps:
             self._fail("the server failed on it; its log says why")
         finally:
             if spare is not None:
-                await asyncio.to_thread(spare.close)
+                last, spare = [spare], None
+                await asyncio.to_thread(_let_go, last)
 
     async def _built(self, name: str, builder: EngineBuilder) -> Engine:
         task = asyncio.current_task()
@@ -178,6 +179,11 @@ class Swaps:
         self.last = swap
         for watch in tuple(self._watches):
             watch.notify()
+
+
+def _let_go(last: list[Engine]) -> None:
+    """Close the engine in `last` and give up that reference here: to free what it holds takes longer than a frame may wait."""
+    last.pop().close()
 
 
 def _how_it_ended(swap: Swap | None) -> str:

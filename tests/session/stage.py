@@ -63,9 +63,8 @@ async def swaps_on(
     """Serving what the builder has for the start, ready to change to its others; everything is closed at the end."""
     clock, metrics = clock or MonotonicClock(), metrics or Metrics()
     registry = Registry(EVERY_FRAME, clock, metrics)
-    engine = builder.build(builder.first, lambda what: None)
-    scheduler = Scheduler(engine, clock, metrics)
-    registry.serve(engine.info, scheduler)
+    scheduler = Scheduler(builder.build(builder.first, lambda what: None), clock, metrics)
+    registry.serve(scheduler.engine.info, scheduler)
     swaps = Swaps(registry, clock, metrics)
     try:
         async with asyncio.TaskGroup() as tasks:
