@@ -14,6 +14,7 @@ from types import TracebackType
 
 from cmstream.core.clock import Clock, MonotonicClock
 from cmstream.core.cores import codec_threads_for, usable_cores
+from cmstream.core.interpreter import collect_everything_again
 from cmstream.core.memory import keep_freed_memory
 from cmstream.core.metrics import Metrics
 from cmstream.engine.base import Engine, EngineBuilder
@@ -49,7 +50,7 @@ class Server:
         self.clock = clock or MonotonicClock()
         self.metrics = Metrics()
         self.registry = Registry(settings, self.clock, self.metrics)
-        self.swaps = Swaps(self.registry, self.clock)
+        self.swaps = Swaps(self.registry, self.clock, self.metrics)
         self._engine = engine
         self._builder = builder
         self._scheduler: Scheduler | None = None
@@ -126,6 +127,7 @@ class Server:
         keep_freed_memory()
         self._loop = asyncio.get_running_loop()
         settings, stack = self.settings, self._stack
+        stack.callback(collect_everything_again)
         codec_threads = settings.rtc.codec_threads or codec_threads_for(await asyncio.to_thread(usable_cores))
         codecs = ThreadPoolExecutor(codec_threads, thread_name_prefix="codecs")
         stack.callback(codecs.shutdown, wait=True, cancel_futures=True)

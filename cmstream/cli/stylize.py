@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cmstream.cli.serve import Device, ModelName
 from cmstream.core.errors import InvalidInput
 from cmstream.core.params import NOISE_MOTION
-from cmstream.core.prompting import FULL, GUIDANCE, GUIDANCE_MODE, NEGATIVE_PROMPT, PROMPT, STEPS
+from cmstream.core.prompting import GUIDANCE, NEGATIVE_PROMPT, PROMPT, REFERENCE, STEPS
 
 if TYPE_CHECKING:
     from cmstream.core.frame import Rgb
     from cmstream.core.look import Look
+    from cmstream.core.params import JsonValue
     from cmstream.engine.base import Engine, EngineOutput
 
 DEFAULT_SIDE_PX = 1024
@@ -42,14 +43,28 @@ def stylize(
     noise_motion: Annotated[
         str | None, typer.Option(help="In a video, strokes stick to what is painted (follow) or to the screen (fixed).")
     ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A picture to look like, for a model with an IP-Adapter.")
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Any parameter of the model, as often as needed: feedback=0.7, structure=0.8, reference_scale=0.5, eta=0.3, "
+            'stroke_scale=1.4; mixes as JSON: style={"ink": 1, "oil": 2}, loras={"film": 0.8}.',
+        ),
+    ] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Size of the result; by default the source's.")] = None,
     model: ModelName = None,
     device: Device = None,
 ) -> None:
     """Style an image, a folder of images, or a video file."""
+    from cmstream.cli.asking import asked, reference_url, written_params
+
     asked_px = None if size is None else _parse_size(size)
     job = _plan(src, dst)
-    patch = {
+    written = written_params(param or ())
+    named = {
         "style": style,
         "strength": strength,
         "seed": seed,
@@ -57,11 +72,11 @@ def stylize(
         NEGATIVE_PROMPT: negative_prompt,
         STEPS: steps,
         GUIDANCE: guidance,
-        GUIDANCE_MODE: FULL if negative_prompt else None,
         NOISE_MOTION: noise_motion,
+        REFERENCE: None if reference is None else reference_url(reference),
     }
     with _engine(model, device) as engine:
-        look = _look(engine, {name: value for name, value in patch.items() if value is not None})
+        look = _look(engine, asked(engine.info.parameters, named, written))
         engine.prepare(_STREAM, look).result()
         job(Painting(engine, look, asked_px))
 
@@ -191,7 +206,7 @@ def _engine(model: str | None, device: str | None) -> Iterator[Engine]:
         engine.close()
 
 
-def _look(engine: Engine, patch: dict[str, Any]) -> Look:
+def _look(engine: Engine, patch: Mapping[str, JsonValue]) -> Look:
     from cmstream.core.look import look_of
     from cmstream.core.params import apply_patch, default_params
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cmstream.cli.publish import Token
+from cmstream.core.errors import InvalidInput
 
 
 def swap(
@@ -15,11 +16,17 @@ def swap(
     ] = "",
     grpc: Annotated[str, typer.Option(metavar="HOST:PORT", help="Address of the server's gRPC side.")] = "127.0.0.1:50051",
     token: Token = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Call off the change that is under way, whoever began it.")] = False,
 ) -> None:
     """Change the model of a running server, while its streams flow."""
     from cmstream.client import BlockingClient
 
+    if cancel and model:
+        raise InvalidInput(f"--cancel takes no model: it calls off the change that is under way; leave {model!r} away")
     with BlockingClient(grpc, token=token) as client:
+        if cancel:
+            print(f"the change to {client.cancel_swap()} is called off; the model before goes on")
+            return
         if not model:
             for one in client.capabilities().available_models:
                 print(f"{one.name}  {one.title}" + ("" if one.present else ", to be downloaded first"))

@@ -15,7 +15,7 @@ from cmstream.client.conversation import FrameFormat, Picture, StreamOptions
 from cmstream.client.result import Result
 from cmstream.client.update import ModelSwap, no_outcome, swap_of
 from cmstream.core.frame import OnDrop
-from cmstream.v1.style_service_pb2 import GetCapabilitiesRequest, SwapModelRequest
+from cmstream.v1.style_service_pb2 import CancelSwapRequest, GetCapabilitiesRequest, SwapModelRequest
 from cmstream.v1.style_service_pb2_grpc import StyleServiceStub
 from cmstream.wire.errors import from_rpc
 
@@ -64,6 +64,14 @@ class BlockingClient:
         except grpc.RpcError as error:
             raise from_rpc(error) from None
         raise no_outcome()
+
+    def cancel_swap(self) -> str:
+        """As `Client.cancel_swap`."""
+        try:
+            model: str = self._stub.CancelSwap(CancelSwapRequest(), metadata=self._metadata).model
+            return model
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
 
     def stream(
         self,

@@ -15,7 +15,7 @@ from cmstream.client.result import Result
 from cmstream.client.stream import Frames, Stream
 from cmstream.client.update import ModelSwap, no_outcome, swap_of
 from cmstream.core.frame import OnDrop
-from cmstream.v1.style_service_pb2 import GetCapabilitiesRequest, SwapModelRequest
+from cmstream.v1.style_service_pb2 import CancelSwapRequest, GetCapabilitiesRequest, SwapModelRequest
 from cmstream.v1.style_service_pb2_grpc import StyleServiceStub
 from cmstream.wire.errors import from_rpc
 
@@ -68,8 +68,8 @@ class Client:
         """Change the server's model to one of `Capabilities.available_models`; streams flow on meanwhile. `on_doing` hears in
         words what is being done.
 
-        Raises NotFound, Conflict where it is being changed already or could not be (then the model before goes on),
-        Unauthenticated or Unavailable.
+        Raises NotFound, Conflict where it is being changed already, could not be or was cancelled (then the model before
+        goes on), Unauthenticated or Unavailable.
         """
         try:
             async for response in self._stub.SwapModel(SwapModelRequest(model=name), metadata=self._metadata):
@@ -78,6 +78,16 @@ class Client:
         except grpc.RpcError as error:
             raise from_rpc(error) from None
         raise no_outcome()
+
+    async def cancel_swap(self) -> str:
+        """Call off the change of the model that is under way, whoever asked for it; answers what it would have been.
+
+        Raises NotFound where none is, or none any more; Unauthenticated or Unavailable.
+        """
+        try:
+            return (await self._stub.CancelSwap(CancelSwapRequest(), metadata=self._metadata)).model
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
 
     def stream(
         self,

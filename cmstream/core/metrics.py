@@ -61,6 +61,10 @@ class Metrics:
         )
         self.recordings = Gauge("cmstream_recordings", "Recordings running", registry=on)
         self.recordings_ended = Counter("cmstream_recordings_ended", "Recordings ended, by outcome", ["outcome"], registry=on)
+        self.model_swaps = Counter("cmstream_model_swaps", "Changes of the model, by outcome", ["outcome"], registry=on)
+        self.model_swap_seconds = Gauge(
+            "cmstream_model_swap_seconds", "How long the last change of the model took, whatever its outcome", registry=on
+        )
         self.errors = Counter("cmstream_errors", "Errors answered or contained, by kind", ["kind"], registry=on)
 
     def render(self) -> tuple[bytes, str]:

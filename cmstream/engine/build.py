@@ -10,6 +10,7 @@ from cmstream.core.cache_folder import cache_folder
 from cmstream.core.clock import Clock
 from cmstream.core.errors import ConfigurationError
 from cmstream.core.geometry import working_size
+from cmstream.core.interpreter import loading
 from cmstream.core.model_info import Listing
 from cmstream.engine.base import Engine, Pace, Tell
 from cmstream.engine.choice import Choice
@@ -103,7 +104,10 @@ class SettingsBuilder:
         """See `EngineBuilder`."""
         place = self._settings.model if name == self.first else self._roster.place(name)
         settings = self._settings.model_copy(update={"model": place})
-        engine = build_engine(settings, self._clock, self._sizes_px, models=self._models, tell=tell, pace=pace, like=self._like)
+        with loading(is_serving=pace is not None):
+            engine = build_engine(
+                settings, self._clock, self._sizes_px, models=self._models, tell=tell, pace=pace, like=self._like
+            )
         if isinstance(engine, CpuEngine):
             self._like = engine.choice or self._like
         return engine

@@ -34,7 +34,7 @@ class RestfulPace:
         """See `Pace`."""
         worked_s = (self._clock.now_ns() - self._since_ns) / NS_PER_S
         if self._called_off.wait(min(worked_s, LONGEST_REST_S)):
-            raise Unavailable("the server is shutting down; nobody waits for this model any more")
+            raise Unavailable("nobody waits for this model any more")
         self._since_ns = self._clock.now_ns()
 
     @property

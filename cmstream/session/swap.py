@@ -9,17 +9,18 @@ from typing import Any
 
 
 class Phase(StrEnum):
-    """Where a swap stands. Until `FINISHED`, the model before styles every frame; after `FAILED`, it goes on."""
+    """Where a swap stands. Until `FINISHED`, the model before styles every frame; after `FAILED` or `CANCELLED`, it goes on."""
 
     LOADING = "loading"
     MOVING = "moving"
     FINISHED = "finished"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """`doing` says what is under way, `reason` why it failed and what to do.
+    """`doing` says what is under way, `reason` why it failed and what to do, or that somebody called it off.
 
     `first_frame_ids` has, once finished, every stream's first frame that the new model styles.
     """
@@ -33,7 +34,7 @@ class Swap:
     @property
     def ended(self) -> bool:
         """Whether nothing is under way any more."""
-        return self.phase in (Phase.FINISHED, Phase.FAILED)
+        return self.phase not in (Phase.LOADING, Phase.MOVING)
 
     def as_json(self) -> dict[str, Any]:
         """As the JSON API shows it."""

@@ -253,6 +253,32 @@ class ModelSwapped(google.protobuf.message.Message):
 Global___ModelSwapped: typing_extensions.TypeAlias = ModelSwapped
 
 @typing.final
+class CancelSwapRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+Global___CancelSwapRequest: typing_extensions.TypeAlias = CancelSwapRequest
+
+@typing.final
+class CancelSwapResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: builtins.int
+    model: builtins.str
+    """The model that will not be changed to."""
+    def __init__(
+        self,
+        *,
+        model: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["model", b"model"]) -> None: ...
+
+Global___CancelSwapResponse: typing_extensions.TypeAlias = CancelSwapResponse
+
+@typing.final
 class GetCapabilitiesRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

@@ -51,6 +51,11 @@ class StyleServiceStub(object):
                 request_serializer=cmstream_dot_v1_dot_style__service__pb2.SwapModelRequest.SerializeToString,
                 response_deserializer=cmstream_dot_v1_dot_style__service__pb2.SwapModelResponse.FromString,
                 _registered_method=True)
+        self.CancelSwap = channel.unary_unary(
+                '/cmstream.v1.StyleService/CancelSwap',
+                request_serializer=cmstream_dot_v1_dot_style__service__pb2.CancelSwapRequest.SerializeToString,
+                response_deserializer=cmstream_dot_v1_dot_style__service__pb2.CancelSwapResponse.FromString,
+                _registered_method=True)
 
 
 class StyleServiceServicer(object):
@@ -83,11 +88,23 @@ class StyleServiceServicer(object):
 
     def SwapModel(self, request, context):
         """Change the model of the running server: streams flow on, and every call of Stream is told with ModelChanged. Ends with
-        OK once the new model styles. With any other status the model before goes on. Who hangs up does not end the change.
+        OK once the new model styles. With any other status the model before goes on. Who hangs up does not end the change;
+        CancelSwap does.
 
         NOT_FOUND            no such model among GetCapabilitiesResponse.available_models
-        FAILED_PRECONDITION  the model is being changed already, or it could not be loaded: the message says why and what to do
+        FAILED_PRECONDITION  the model is being changed already, it could not be loaded, or the change was cancelled: the message
+        says why and what to do
         UNAVAILABLE          the server is loading or shutting down
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelSwap(self, request, context):
+        """Call off the change of the model that is under way, whoever asked for it; the model before goes on. Files that were
+        downloaded whole are kept.
+
+        NOT_FOUND            the model is not being changed, or the new one styles already
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,6 +127,11 @@ def add_StyleServiceServicer_to_server(servicer, server):
                     servicer.SwapModel,
                     request_deserializer=cmstream_dot_v1_dot_style__service__pb2.SwapModelRequest.FromString,
                     response_serializer=cmstream_dot_v1_dot_style__service__pb2.SwapModelResponse.SerializeToString,
+            ),
+            'CancelSwap': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelSwap,
+                    request_deserializer=cmstream_dot_v1_dot_style__service__pb2.CancelSwapRequest.FromString,
+                    response_serializer=cmstream_dot_v1_dot_style__service__pb2.CancelSwapResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -195,6 +217,33 @@ class StyleService(object):
             '/cmstream.v1.StyleService/SwapModel',
             cmstream_dot_v1_dot_style__service__pb2.SwapModelRequest.SerializeToString,
             cmstream_dot_v1_dot_style__service__pb2.SwapModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelSwap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cmstream.v1.StyleService/CancelSwap',
+            cmstream_dot_v1_dot_style__service__pb2.CancelSwapRequest.SerializeToString,
+            cmstream_dot_v1_dot_style__service__pb2.CancelSwapResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,7 +73,23 @@ _StyleServiceSwapModelType = typing_extensions.TypeVar(
     ],
 )
 
-class StyleServiceStub(typing.Generic[_StyleServiceStreamType, _StyleServiceGetCapabilitiesType, _StyleServiceSwapModelType]):
+_StyleServiceCancelSwapType = typing_extensions.TypeVar(
+    '_StyleServiceCancelSwapType',
+    grpc.UnaryUnaryMultiCallable[
+        cmstream.v1.style_service_pb2.CancelSwapRequest,
+        cmstream.v1.style_service_pb2.CancelSwapResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        cmstream.v1.style_service_pb2.CancelSwapRequest,
+        cmstream.v1.style_service_pb2.CancelSwapResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        cmstream.v1.style_service_pb2.CancelSwapRequest,
+        cmstream.v1.style_service_pb2.CancelSwapResponse,
+    ],
+)
+
+class StyleServiceStub(typing.Generic[_StyleServiceStreamType, _StyleServiceGetCapabilitiesType, _StyleServiceSwapModelType, _StyleServiceCancelSwapType]):
     """A call that fails carries google.rpc details: ErrorInfo (domain "cmstream") always, BadRequest where a field is at
     fault, RetryInfo where waiting helps.
     """
@@ -92,6 +108,10 @@ class StyleServiceStub(typing.Generic[_StyleServiceStreamType, _StyleServiceGetC
             cmstream.v1.style_service_pb2.SwapModelRequest,
             cmstream.v1.style_service_pb2.SwapModelResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            cmstream.v1.style_service_pb2.CancelSwapRequest,
+            cmstream.v1.style_service_pb2.CancelSwapResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -107,6 +127,10 @@ class StyleServiceStub(typing.Generic[_StyleServiceStreamType, _StyleServiceGetC
         grpc.aio.UnaryStreamMultiCallable[
             cmstream.v1.style_service_pb2.SwapModelRequest,
             cmstream.v1.style_service_pb2.SwapModelResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            cmstream.v1.style_service_pb2.CancelSwapRequest,
+            cmstream.v1.style_service_pb2.CancelSwapResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -128,11 +152,20 @@ class StyleServiceStub(typing.Generic[_StyleServiceStreamType, _StyleServiceGetC
 
     SwapModel: _StyleServiceSwapModelType
     """Change the model of the running server: streams flow on, and every call of Stream is told with ModelChanged. Ends with
-    OK once the new model styles. With any other status the model before goes on. Who hangs up does not end the change.
+    OK once the new model styles. With any other status the model before goes on. Who hangs up does not end the change;
+    CancelSwap does.
 
     NOT_FOUND            no such model among GetCapabilitiesResponse.available_models
-    FAILED_PRECONDITION  the model is being changed already, or it could not be loaded: the message says why and what to do
+    FAILED_PRECONDITION  the model is being changed already, it could not be loaded, or the change was cancelled: the message
+                         says why and what to do
     UNAVAILABLE          the server is loading or shutting down
+    """
+
+    CancelSwap: _StyleServiceCancelSwapType
+    """Call off the change of the model that is under way, whoever asked for it; the model before goes on. Files that were
+    downloaded whole are kept.
+
+    NOT_FOUND            the model is not being changed, or the new one styles already
     """
 
 StyleServiceAsyncStub: typing_extensions.TypeAlias = StyleServiceStub[
@@ -147,6 +180,10 @@ StyleServiceAsyncStub: typing_extensions.TypeAlias = StyleServiceStub[
     grpc.aio.UnaryStreamMultiCallable[
         cmstream.v1.style_service_pb2.SwapModelRequest,
         cmstream.v1.style_service_pb2.SwapModelResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        cmstream.v1.style_service_pb2.CancelSwapRequest,
+        cmstream.v1.style_service_pb2.CancelSwapResponse,
     ],
 ]
 
@@ -188,11 +225,25 @@ class StyleServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[cmstream.v1.style_service_pb2.SwapModelResponse], collections.abc.AsyncIterator[cmstream.v1.style_service_pb2.SwapModelResponse]]:
         """Change the model of the running server: streams flow on, and every call of Stream is told with ModelChanged. Ends with
-        OK once the new model styles. With any other status the model before goes on. Who hangs up does not end the change.
+        OK once the new model styles. With any other status the model before goes on. Who hangs up does not end the change;
+        CancelSwap does.
 
         NOT_FOUND            no such model among GetCapabilitiesResponse.available_models
-        FAILED_PRECONDITION  the model is being changed already, or it could not be loaded: the message says why and what to do
+        FAILED_PRECONDITION  the model is being changed already, it could not be loaded, or the change was cancelled: the message
+                             says why and what to do
         UNAVAILABLE          the server is loading or shutting down
+        """
+
+    @abc.abstractmethod
+    def CancelSwap(
+        self,
+        request: cmstream.v1.style_service_pb2.CancelSwapRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[cmstream.v1.style_service_pb2.CancelSwapResponse, collections.abc.Awaitable[cmstream.v1.style_service_pb2.CancelSwapResponse]]:
+        """Call off the change of the model that is under way, whoever asked for it; the model before goes on. Files that were
+        downloaded whole are kept.
+
+        NOT_FOUND            the model is not being changed, or the new one styles already
         """
 
 def add_StyleServiceServicer_to_server(servicer: StyleServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -63,6 +63,15 @@ test("a change of model is followed to its end, and no further", async (t) => {
   assert.deepEqual(seen, ["loading", "finished"]);
 });
 
+test("a change of model is called off by DELETE, and one that has gone over is a problem in words", async (t) => {
+  const answers = [Response.json({ state: "cancelled" }), Response.json({ detail: "there is nothing to cancel" }, { status: 404 })];
+  const fetch = t.mock.method(globalThis, "fetch", async () => answers.shift());
+  await new Api("").cancelSwap();
+  assert.equal(fetch.mock.calls[0].arguments[1].method, "DELETE");
+  assert.ok(fetch.mock.calls[0].arguments[0].endsWith("/api/v1/model/swap"));
+  await assert.rejects(new Api("").cancelSwap(), /nothing to cancel/);
+});
+
 test("the token goes along as a bearer", async (t) => {
   const fetch = t.mock.method(globalThis, "fetch", async () => Response.json({ properties: {} }));
   await new Api("secret").schema();

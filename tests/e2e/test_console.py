@@ -66,6 +66,7 @@ def test_a_camera_comes_back_painted_within_five_seconds_of_pressing_start(addre
     tell("camera through the console", seen, "painted_ms", "fps", "shown", "sent", "latency")
     assert seen["errors"] == []
     assert seen["fits"], "the whole page fits a 1440×900 window"
+    assert seen["unseen"] <= 0, "and all figures of the panel are seen in it without scrolling"
     assert seen["painted_ms"] < 5_000
     assert seen["width"] > 0
     assert seen["status"] == "Live"

@@ -99,7 +99,7 @@ async def figures(http: ClientSession) -> tuple[int, int]:
 
 async def measured() -> tuple[int, int, list[int]]:
     """(frames styled, frames encoded, frames of each viewer that neither stalls nor dies) in SECONDS."""
-    async with serving(SIDE_PX) as (_, address, grpc_address), ClientSession(address) as http:
+    async with serving(SIDE_PX) as (_, address, grpc_address, _), ClientSession(address) as http:
         async with asyncio.TaskGroup() as tasks:
             source = tasks.create_task(publishing(grpc_address))
             await until_published(http)

@@ -76,7 +76,7 @@ async def styled(stream: Stream, picture: Rgb) -> Result:
 async def test_a_prompt_changes_the_picture_from_the_frame_that_its_answer_names(environment: dict[str, str]) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
     settings = {**environment, "CMSTREAM_STREAMS__SKIP_STILL": "off"}
-    async with serving(128, **settings) as (_, _, grpc), Client(grpc) as client:
+    async with serving(128, **settings) as (_, _, grpc, _), Client(grpc) as client:
         model = (await client.capabilities()).models[0]
         assert {spec.name: spec for spec in model.parameters}["prompt"].is_mixed
         async with client.stream(prompt="a red cat", transition_ms=0) as stream:

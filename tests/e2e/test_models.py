@@ -53,6 +53,7 @@ def test_a_model_is_chosen_in_the_console_and_the_picture_and_the_controls_follo
     sys.stdout.write(f"\nframes while the model was loaded: {seen['framesMeanwhile']}; pictures in {tmp_path}\n")
     assert seen["errors"] == []
     assert (seen["offered"], seen["first"]) == (["Painter, eight styles", "wave", "broken"], "painter")
+    assert seen["cancelled"] == {"shown": "painter", "swap": "cancelled", "isSilent": True, "isGone": True}
     assert len(seen["before"]) == 8
     assert seen["after"] == ["Ink", "Wash", "Fog"]
     assert seen["model"] == "wave"

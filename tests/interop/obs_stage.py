@@ -150,13 +150,15 @@ async def styled_by_server(grpc_address: str, source: Rgb, **params: Any) -> Rgb
 
 
 @asynccontextmanager
-async def styling(grpc_port: int = 0, size_px: int = SIZE_PX) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
+async def styling(
+    grpc_port: int = 0, size_px: int = SIZE_PX, **settings: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
     """`cmstream serve` with the embedded painter at one size, however busy the machine: process, HTTP and gRPC address."""
     unhurried = {"CMSTREAM_STREAMS__ADAPT": "false", "CMSTREAM_STREAMS__BUDGET_MS": "5000"}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "cmstream", "serve", "--http-port", "0", "--grpc-port", str(grpc_port)),
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "CMSTREAM_ENGINE__SIZE_PX": str(size_px), **unhurried},
+        env={**os.environ, "CMSTREAM_ENGINE__SIZE_PX": str(size_px), **unhurried, **settings},
     )
     assert process.stdout is not None
     try:

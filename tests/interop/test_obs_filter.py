@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from cmstream.core.frame import Rgb
 from cmstream.engine.fake import FakeEngine
 from cmstream.server import Server
 from cmstream.settings import GrpcSettings, HttpSettings, Settings
+from tests.engine.painters import save_small_painter
 from tests.interop.obs_build import ROOT, built, need_obs
 from tests.interop.obs_cost import assert_cheap
 from tests.interop.obs_stage import difference, film, filtered_film, styled_by_server, styling, until
@@ -51,7 +53,9 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
     folder = tmp_path_factory.mktemp("obs")
     await asyncio.to_thread(built)
     path = await asyncio.to_thread(film, folder / "film.mp4")
-    async with styling() as (_, http, grpc), obs_studio(folder) as obs:
+    save_small_painter(folder / "wave.safetensors", "ink", "wash", "fog")
+    swappable = json.dumps(["painter", f"wave={folder / 'wave.safetensors'}"])
+    async with styling(CMSTREAM_MODELS__SWAPPABLE=swappable) as (_, http, grpc), obs_studio(folder) as obs:
         yield Stage(obs, http, grpc, path)
 
 
@@ -61,6 +65,21 @@ async def test_obs_shows_what_the_server_makes_of_the_frame(stage: Stage) -> Non
         expected = await styled_by_server(stage.grpc, source, seed=3)
         assert difference(expected, source) > PAINTED
         await painted.becomes(like(expected))
+
+
+async def test_another_model_of_the_server_is_heard_of_and_what_is_set_acts_on_it(stage: Stage) -> None:
+    async with Client(stage.grpc) as client, filtered_film(stage.obs, stage.film, stage.grpc, param_style="ink") as painted:
+        source = await painted.pause()
+        await painted.becomes(like(await styled_by_server(stage.grpc, source, style="ink")))
+        await client.swap_model("wave")
+        try:
+            await painted.becomes(lambda _: "'style': the server changed its model" in stage.obs.log())
+            await painted.becomes(like(await styled_by_server(stage.grpc, source, style="ink")))
+            await painted.set(param_style="fog")  # which the model before did not know
+            await painted.becomes(like(await styled_by_server(stage.grpc, source, style="fog")))
+        finally:
+            await client.swap_model("painter")
+        await painted.becomes(like(await styled_by_server(stage.grpc, source)))
 
 
 async def test_the_painting_moves_as_its_source_does(stage: Stage) -> None:

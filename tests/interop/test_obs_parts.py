@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from cmstream.core.errors import WeightsRejected
+from cmstream.engine.base import Engine, Pace, Tell
 from cmstream.engine.fake import FakeEngine
+from cmstream.engine.fake_builder import FakeBuilder
 from cmstream.server import Server
 from cmstream.settings import GrpcSettings, HttpSettings, Settings
 from tests.interop.obs_build import SOURCES, built
@@ -48,10 +51,33 @@ def test_every_part_keeps_its_promises(build: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+class Restless(FakeBuilder):
+    """Another inverting engine at every turn, for filters whose server changes its model."""
+
+    def __init__(self) -> None:
+        super().__init__({"first": WeightsRejected("never asked for"), "next": WeightsRejected("never asked for")})
+
+    def build(self, name: str, tell: Tell, pace: Pace | None = None) -> Engine:
+        self.asked.append(name)
+        return FakeEngine(latency_ms=5)
+
+
+async def change_models(server: Server) -> None:
+    """For ever."""
+    with server.swaps.watch() as watch:
+        while True:
+            server.swaps.begin("next")
+            while server.swaps.last is None or not server.swaps.last.ended:
+                await watch.changed(1)
+            await asyncio.sleep(0.2)
+
+
 @pytest.mark.parametrize("sanitizer", ["asan", "tsan"])
-async def test_ten_lives_of_filters_leave_no_leak_and_no_race(build: Path, sanitizer: str) -> None:
+async def test_ten_lives_of_filters_leave_no_leak_and_no_race_while_models_change(build: Path, sanitizer: str) -> None:
     settings = Settings(http=HttpSettings(port=0), grpc=GrpcSettings(port=0))
-    async with Server(settings, engine=FakeEngine(latency_ms=5)) as server:
+    builder = Restless()
+    async with Server(settings, builder=builder) as server, asyncio.TaskGroup() as group:
+        changing = group.create_task(change_models(server))
         process = await asyncio.create_subprocess_exec(
             *(str(build / "harness" / f"cycles-{sanitizer}"), server.grpc_address, f"127.0.0.1:{free_port()}"),
             stdout=asyncio.subprocess.PIPE,
@@ -59,11 +85,13 @@ async def test_ten_lives_of_filters_leave_no_leak_and_no_race(build: Path, sanit
             env={**os.environ, **SANITIZED},
         )
         out, told = await asyncio.wait_for(process.communicate(), 120)
+        changing.cancel()
     assert process.returncode == 0, told.decode()[-6000:]
     assert b"Sanitizer" not in told
     figures = json.loads(out)
     sys.stdout.write(f"\n{sanitizer}: {figures}\n")
     assert figures["cycles"] == 10
+    assert 0 < told.count(b"the server changed its model") <= 4 * len(builder.asked)
 
 
 @pytest.mark.parametrize("path", sorted(SOURCES.glob("[lph]*/*.[ch]*")), ids=lambda path: path.name)

@@ -57,14 +57,15 @@ async def serving(engine: Engine, settings: Settings, clock: Clock | None = None
 
 
 @asynccontextmanager
-async def swaps_on(builder: FakeBuilder, clock: Clock | None = None) -> AsyncIterator[tuple[Registry, Swaps]]:
+async def swaps_on(
+    builder: FakeBuilder, clock: Clock | None = None, metrics: Metrics | None = None
+) -> AsyncIterator[tuple[Registry, Swaps]]:
     """Serving what the builder has for the start, ready to change to its others; everything is closed at the end."""
-    clock, metrics = clock or MonotonicClock(), Metrics()
+    clock, metrics = clock or MonotonicClock(), metrics or Metrics()
     registry = Registry(EVERY_FRAME, clock, metrics)
-    engine = builder.build(builder.first, lambda what: None)
-    scheduler = Scheduler(engine, clock, metrics)
-    registry.serve(engine.info, scheduler)
-    swaps = Swaps(registry, clock)
+    scheduler = Scheduler(builder.build(builder.first, lambda what: None), clock, metrics)
+    registry.serve(scheduler.engine.info, scheduler)
+    swaps = Swaps(registry, clock, metrics)
     try:
         async with asyncio.TaskGroup() as tasks:
             swaps.serve(builder, scheduler, tasks)

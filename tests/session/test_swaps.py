@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,6 +19,7 @@ from cmstream.core.errors import (
     Unavailable,
     WeightsRejected,
 )
+from cmstream.core.metrics import Metrics
 from cmstream.engine.fake import FakeEngine
 from cmstream.engine.fake_builder import FakeBuilder
 from cmstream.session.loading import Loading, in_words
@@ -83,6 +86,24 @@ async def test_streams_go_over_with_what_they_chose_and_the_answer_names_the_fir
     plain = builder.build("plain", print)
     assert isinstance(plain, FakeEngine)
     assert plain.closed, "the engine before is freed"
+
+
+async def test_the_engine_before_is_freed_beside_the_loop_which_streams_need(builder: FakeBuilder) -> None:
+    freed = asyncio.Event()
+    where: list[threading.Thread] = []
+    loop = asyncio.get_running_loop()
+
+    def gone() -> None:
+        where.append(threading.current_thread())
+        loop.call_soon_threadsafe(freed.set)
+
+    async with swaps_on(builder) as (_, swaps):
+        weakref.finalize(builder._engines.pop("plain"), gone)
+        swaps.begin("grey")
+        await outcome(swaps)
+        async with asyncio.timeout(5):
+            await freed.wait()
+    assert where[0] is not threading.main_thread()
 
 
 async def test_streams_flow_while_the_model_is_loaded_and_nothing_is_lost_uncounted(
@@ -280,16 +301,16 @@ async def test_a_stream_that_never_stops_changing_does_not_hold_up_the_others(
 
 
 async def test_while_the_model_loads_or_the_server_drains_nobody_changes_it(builder: FakeBuilder) -> None:
-    clock = MonotonicClock()
+    clock, metrics = MonotonicClock(), Metrics()
     async with registry_on() as registry:
         with pytest.raises(NotFound, match="was given its engine"):
-            Swaps(registry, clock).begin("plain")
+            Swaps(registry, clock, metrics).begin("plain")
     async with swaps_on(builder) as (registry, swaps):
         registry.drain()
         with pytest.raises(Unavailable, match="shutting down"):
             swaps.begin("grey")
     with pytest.raises(Unavailable, match="still loading"):
-        Swaps(Registry(EVERY_FRAME, clock, registry._metrics), clock).begin("grey")
+        Swaps(Registry(EVERY_FRAME, clock, metrics), clock, metrics).begin("grey")
 
 
 @pytest.mark.parametrize("deaf", [False, True])

@@ -34,7 +34,7 @@ import { Problem, ask } from "./problem.js";
 /**
  * @typedef {object} ModelState as GET /api/v1/model shows it
  * @property {string} name
- * @property {{model: string, state: "loading" | "moving" | "finished" | "failed", doing: string, reason: string} | null} swap
+ * @property {{model: string, state: "loading" | "moving" | "finished" | "failed" | "cancelled", doing: string, reason: string} | null} swap
  */
 
 /**
@@ -95,6 +95,11 @@ export class Api {
   async swapModel(model) {
     const headers = this.#headers({ "Content-Type": "application/json" });
     await ask(absolute("/api/v1/model"), { method: "PUT", headers, body: JSON.stringify({ model }) });
+  }
+
+  /** Calls off the change of the model that is under way. */
+  async cancelSwap() {
+    await ask(absolute("/api/v1/model/swap"), { method: "DELETE", headers: this.#headers() });
   }
 
   /** Follows a change of the model until `onState` says that it has ended. @param {(about: ModelState) => boolean} onState */

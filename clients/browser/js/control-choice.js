@@ -3,6 +3,9 @@
 import { make } from "./element.js";
 import { Field, titled } from "./field.js";
 
+/** Letters of all choices that fit beside their label. */
+const SHORT = 14;
+
 export class ChoiceControl {
   #field;
   #inputs;
@@ -16,6 +19,7 @@ export class ChoiceControl {
     const labels = this.#inputs.map((input) => make("label", { class: "choice" }, input, make("span", {}, titled(input.value))));
     this.#field.body.append(make("div", { class: "choices", role: "radiogroup", "aria-labelledby": this.#field.label.id }, ...labels));
     this.element = this.#field.element;
+    this.element.classList.toggle("beside", choices.join("").length <= SHORT);
     this.show(schema.default);
   }
 

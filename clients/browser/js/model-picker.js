@@ -6,17 +6,20 @@ import { Problem } from "./problem.js";
 /** @typedef {import("./api.js").ModelListing} ModelListing */
 
 const STAYS = "The model stays as it was";
+const GOES_ON = "The change goes on";
 /** What has its own words: no answer, no token. */
 const ELSEWHERE = new Set([0, 401, 403]);
 
 export class ModelPicker {
   #select = find("model", HTMLSelectElement);
   #doing = find("model-doing", HTMLElement);
+  #cancel = find("model-cancel", HTMLButtonElement);
   #api;
   #tell;
   #changed;
   #current = "";
   #busy = false;
+  #cancelled = false;
 
   /**
    * @param {import("./api.js").Api} api
@@ -28,6 +31,7 @@ export class ModelPicker {
     this.#tell = tell;
     this.#changed = changed;
     this.#select.addEventListener("change", () => this.#change(this.#select.value));
+    this.#cancel.addEventListener("click", () => this.#callOff());
   }
 
   /** The model that serves; empty before it is known. */
@@ -55,15 +59,27 @@ export class ModelPicker {
   async #change(model) {
     if (this.#busy) return;
     this.#busy = this.#select.disabled = true;
+    this.#cancelled = false;
     try {
       await this.#api.swapModel(model);
       await this.#api.followSwap((about) => this.#follow(about));
     } catch (error) {
-      this.#tell(error instanceof Problem && !ELSEWHERE.has(error.status) ? { title: STAYS, detail: error.message } : error);
+      this.#tell(inWords(STAYS, error));
     } finally {
       this.#busy = this.#select.disabled = false;
-      this.#doing.hidden = true;
+      this.#doing.hidden = this.#cancel.hidden = true;
       this.#select.value = this.#current;
+    }
+  }
+
+  async #callOff() {
+    this.#cancelled = true;
+    this.#cancel.hidden = true;
+    try {
+      await this.#api.cancelSwap();
+    } catch (error) {
+      this.#cancelled = false;
+      this.#tell(inWords(GOES_ON, error));
     }
   }
 
@@ -71,11 +87,17 @@ export class ModelPicker {
   #follow({ name, swap }) {
     if (!swap) return true;
     this.#doing.hidden = false;
+    this.#cancel.hidden = this.#cancelled;
     this.#doing.textContent = `${swap.model}: ${swap.doing}…`;
-    if (swap.state === "failed") this.#tell({ title: STAYS, detail: swap.reason });
+    if (swap.state === "failed" || (swap.state === "cancelled" && !this.#cancelled)) this.#tell({ title: STAYS, detail: swap.reason });
     if (swap.state === "finished") this.heard(name);
-    return swap.state === "failed" || swap.state === "finished";
+    return swap.state !== "loading" && swap.state !== "moving";
   }
+}
+
+/** @param {string} title @param {unknown} error */
+function inWords(title, error) {
+  return error instanceof Problem && !ELSEWHERE.has(error.status) ? { title, detail: error.message } : error;
 }
 
 /** @param {ModelListing} listing */

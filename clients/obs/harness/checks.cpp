@@ -116,6 +116,34 @@ TEST_CASE("capabilities without a model are an error, and unknown kinds of param
     CHECK(capabilities_of(message).specs.size() == 1);
 }
 
+TEST_CASE("another model brings its own parameters to the same server") {
+    v1::GetCapabilitiesResponse message;
+    message.set_server_version("1.2");
+    message.mutable_limits()->set_working_size_px(384);
+    message.add_models()->set_title("Painter");
+    v1::Model wave;
+    wave.set_title("Wave");
+    v1::Parameter& style = *wave.add_parameters();
+    style.set_name("style");
+    style.set_kind(v1::PARAMETER_KIND_STYLE);
+    style.add_choices("fog");
+    const Capabilities changed = with_model(capabilities_of(message), wave);
+    CHECK(changed.model == "Wave");
+    CHECK(changed.server_version == "1.2");
+    CHECK(changed.limits.working_size_px == 384);
+    CHECK(changed.specs.size() == 1);
+    CHECK(changed.specs[0].choices == std::vector<std::string>{"fog"});
+}
+
+TEST_CASE("what was sent is left as far as the new model has it, with the values it has there") {
+    google::protobuf::Struct state =
+        struct_of({{"style", std::string("fog")}, {"strength", 0.5}, {"budget_ms", 150.0}});
+    (*state.mutable_fields())["prompt"].mutable_struct_value();
+    const Params sent{
+        {"style", std::string("oil")}, {"strength", 0.5}, {"stroke_scale", 2.0}, {"prompt", std::string("fog")}};
+    CHECK(left_of(sent, state) == Params{{"style", std::string("fog")}, {"strength", 0.5}});
+}
+
 TEST_CASE("an address, a token or nothing at all that gRPC would choke on is a fault that says what to do") {
     Options options;
     CHECK(options.fault().empty());

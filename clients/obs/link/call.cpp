@@ -122,11 +122,13 @@ v1::StreamRequest Call::opening() {
 // What the options want by now, as far as the model takes it.
 Params Call::take_wanted() {
     std::vector<std::string> refused;
+    std::shared_ptr<const Capabilities> capabilities;
     {
         const std::lock_guard lock(desk_.mutex);
         wanted_ = desk_.options.params;
+        capabilities = exchange_.capabilities;
     }
-    Params params = accepted(wanted_, exchange_.capabilities->specs, refused);
+    Params params = accepted(wanted_, capabilities->specs, refused);
     for (const std::string& name : refused)
         listener_.log("the server's model does not take '" + name + "' as it is set here: left out");
     return params;
@@ -144,7 +146,7 @@ bool Call::wait_for_errand() {
     std::unique_lock lock(desk_.mutex);
     desk_.changed.wait(lock, [this] {
         const Conversation& conversation = exchange_.conversation;
-        const bool has_changes = conversation.is_open() && desk_.options.params != wanted_;
+        const bool has_changes = conversation.is_open() && (exchange_.state || desk_.options.params != wanted_);
         return is_over() || has_changes || (conversation.has_room() && desk_.source != nullptr);
     });
     return !is_over();
@@ -155,9 +157,19 @@ bool Call::is_over() const {
     return exchange_.has_ended || desk_.is_stopping || desk_.options.needs_other_call(options_);
 }
 
+// The model there is by now; where it is another, what was sent counts as far as it was carried over.
+std::shared_ptr<const Capabilities> Call::take_model() {
+    const std::lock_guard lock(desk_.mutex);
+    if (exchange_.state)
+        sent_ = left_of(sent_, *exchange_.state);
+    exchange_.state.reset();
+    return exchange_.capabilities;
+}
+
 bool Call::write_changes(Stream& stream) {
+    const std::shared_ptr<const Capabilities> capabilities = take_model();
     const Params params = take_wanted();
-    const Params changes = difference(sent_, params, exchange_.capabilities->specs);
+    const Params changes = difference(sent_, params, capabilities->specs);
     if (changes.empty())
         return true;
     sent_ = params;

@@ -31,6 +31,7 @@ class Call {
     v1::StreamRequest request_of(const Picture& picture);
     bool is_over() const;
     Params take_wanted();
+    std::shared_ptr<const Capabilities> take_model();
 
     Desk& desk_;
     const Options options_;

@@ -55,8 +55,11 @@ Limits limits_of(const v1::Limits& message) {
 Capabilities capabilities_of(const v1::GetCapabilitiesResponse& message) {
     if (message.models_size() == 0)
         throw std::runtime_error("the server offers no model");
-    const v1::Model& model = message.models(0);
-    Capabilities capabilities{message.server_version(), model.title(), model.device(), {}, limits_of(message.limits())};
+    return with_model({message.server_version(), {}, {}, {}, limits_of(message.limits())}, message.models(0));
+}
+
+Capabilities with_model(const Capabilities& before, const v1::Model& model) {
+    Capabilities capabilities{before.server_version, model.title(), model.device(), {}, before.limits};
     for (const v1::Parameter& parameter : model.parameters()) {
         ParamSpec spec;
         if (!kind_of(parameter.kind(), spec.kind))

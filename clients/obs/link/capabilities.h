@@ -12,6 +12,7 @@ namespace cmstream {
 
 namespace v1 {
 class GetCapabilitiesResponse;
+class Model;
 class Limits;
 }  // namespace v1
 
@@ -37,5 +38,8 @@ Limits limits_of(const v1::Limits& message);
 // Of several models the first, which is the one that streams get. Kinds of parameters that this version does not know
 // are left out. Throws std::runtime_error where there is no model.
 Capabilities capabilities_of(const v1::GetCapabilitiesResponse& message);
+
+// The same server with another model.
+Capabilities with_model(const Capabilities& before, const v1::Model& model);
 
 }  // namespace cmstream

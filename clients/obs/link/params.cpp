@@ -59,6 +59,20 @@ Params difference(const Params& now, const Params& wanted, const std::vector<Par
     return changes;
 }
 
+Params left_of(const Params& sent, const google::protobuf::Struct& state) {
+    Params left;
+    for (const auto& [name, value] : sent) {
+        const auto found = state.fields().find(name);
+        if (found == state.fields().end())
+            continue;
+        if (found->second.kind_case() == google::protobuf::Value::kNumberValue)
+            left.emplace(name, found->second.number_value());
+        else if (found->second.kind_case() == google::protobuf::Value::kStringValue)
+            left.emplace(name, found->second.string_value());
+    }
+    return left;
+}
+
 google::protobuf::Struct struct_of(const Params& params) {
     google::protobuf::Struct message;
     for (const auto& [name, value] : params) {

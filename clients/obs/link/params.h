@@ -37,6 +37,9 @@ Params accepted(const Params& wanted, const std::vector<ParamSpec>& specs, std::
 // What turns `now` into `wanted`: values that differ, and the defaults of those that are wanted no longer.
 Params difference(const Params& now, const Params& wanted, const std::vector<ParamSpec>& specs);
 
+// What is left of `sent` in the state that a server tells, which may be of another model: the values it has now.
+Params left_of(const Params& sent, const google::protobuf::Struct& state);
+
 google::protobuf::Struct struct_of(const Params& params);
 
 }  // namespace cmstream

@@ -16,6 +16,11 @@ std::string label_of(double delay_ms, double rate_hz) {
     return std::to_string(std::lround(delay_ms)) + " ms  " + std::to_string(std::lround(rate_hz)) + " fps";
 }
 
+std::string connected(const Capabilities& server, const std::string& stream) {
+    return "connected: " + server.model + " on " + server.device + ", stream '" + stream + "', server " +
+           server.server_version;
+}
+
 }  // namespace
 
 Reader::Reader(Desk& desk, Exchange& exchange, const Listener& listener)
@@ -48,6 +53,8 @@ void Reader::receive(const v1::StreamResponse& response) {
         case v1::StreamResponse::kFrameDropped:
             settle(response.frame_dropped().frame_id());
             return;
+        case v1::StreamResponse::kModelChanged:
+            return receive_model(response.model_changed());
         case v1::StreamResponse::kParametersRejected:
             return receive_rejection(response.parameters_rejected());
         default:
@@ -56,7 +63,6 @@ void Reader::receive(const v1::StreamResponse& response) {
 }
 
 void Reader::receive_opened(const v1::StreamOpened& message) {
-    const Capabilities& server = *exchange_.capabilities;
     {
         const std::lock_guard lock(desk_.mutex);
         exchange_.conversation.opened(message);
@@ -64,10 +70,25 @@ void Reader::receive_opened(const v1::StreamOpened& message) {
         desk_.working_size_px = exchange_.conversation.limits().working_size_px;
         desk_.status.is_connected = true;
         desk_.status.stream = message.stream();
-        desk_.status.text = "connected: " + server.model + " on " + server.device + ", stream '" + message.stream() +
-                            "', server " + server.server_version;
+        desk_.status.text = connected(*exchange_.capabilities, message.stream());
         desk_.changed.notify_all();
     }
+    listener_.status_changed();
+}
+
+// The frames go on. What was chosen may be no more, and what the model before did not know may be wanted: the writer
+// sees to that, and the properties are offered anew.
+void Reader::receive_model(const v1::ModelChanged& message) {
+    {
+        const std::lock_guard lock(desk_.mutex);
+        exchange_.capabilities =
+            std::make_shared<const Capabilities>(with_model(*exchange_.capabilities, message.model()));
+        exchange_.state = message.parameters();
+        desk_.status.capabilities = exchange_.capabilities;
+        desk_.status.text = connected(*exchange_.capabilities, desk_.status.stream);
+        desk_.changed.notify_all();
+    }
+    listener_.log("the server changed its model");
     listener_.status_changed();
 }
 

@@ -24,6 +24,7 @@ class Reader {
     void receive(const v1::StreamResponse& response);
     void receive_opened(const v1::StreamOpened& message);
     void receive_frame(const v1::StyledFrame& frame);
+    void receive_model(const v1::ModelChanged& message);
     void receive_rejection(const v1::ParametersRejected& message);
     std::optional<Asked> settle(std::uint64_t frame_id);
     void decode(const v1::StyledFrame& frame, Picture& picture);

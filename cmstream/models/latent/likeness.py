@@ -33,6 +33,11 @@ class PictureReader:
     def __repr__(self) -> str:
         return f"<PictureReader {self._side_px}², {'patches' if self._is_fine else 'one vector'}>"
 
+    @property
+    def module(self) -> Any:
+        """The image encoder itself."""
+        return self._encoder
+
     def read(self, rgb: Rgb, scale: float) -> Likeness:
         """[H,W,3] uint8 of any size -> a batch of one, float32 on the CPU. Raises ValueError for a scale outside of 0 … 1."""
         if not 0 <= scale <= 1:

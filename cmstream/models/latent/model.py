@@ -52,7 +52,7 @@ class _Row:
 class LatentModel:
     """Loaded weights and their prompts; `reader` reads pictures for the IP-Adapter that was fitted to the network.
 
-    `close` ends the threads of prompts, pictures and LoRAs.
+    `close` ends the threads of prompts, pictures and LoRAs, and gives up the weights where the model `owns` them alone.
     """
 
     def __init__(
@@ -63,6 +63,8 @@ class LatentModel:
         loaded: Loaded,
         loras: LoraShelf | None = None,
         reader: PictureReader | None = None,
+        *,
+        owns: bool = False,
     ) -> None:
         self.loaded = loaded
         self.loras = loras
@@ -70,6 +72,8 @@ class LatentModel:
         self.prompts = PromptBank(loaded.text)
         self.prompts.prepare(NOBODY, [DEFAULT_PROMPT, ""]).result()
         self.references = None if reader is None else ReferenceBank(reader)
+        self._reader = reader
+        self._owns = owns
         names = () if loras is None else loras.names
         parameters = latent_parameters(
             loaded.family, names, keeps_edges=self.keeps_edges, hears_pictures=self.references is not None
@@ -160,10 +164,23 @@ class LatentModel:
             self.references.forget(stream_id)
 
     def close(self) -> None:
-        """End the threads. Closing twice is fine."""
+        """End the threads, and give up the weights where they are its own. Closing twice is fine."""
         for each in (self.prompts, self.loras, self.references):
             if each is not None:
                 each.close()
+        if self._owns:
+            self._give_up_weights()
+
+    def _give_up_weights(self) -> None:
+        """One by one, so that frames of another engine go on in between.
+
+        The parts refer to each other in circles, as the libraries build them: gigabytes would stay until a full collection of
+        cycles, and go all at once then.
+        """
+        parts = [*self._modules(), *self.loaded.pipeline.components.values()]
+        for part in parts if self._reader is None else (*parts, self._reader.module):
+            if isinstance(part, torch.nn.Module):
+                torch.nn.Module.to_empty(part, device=torch.device("meta"))
 
     @property
     def _control(self) -> Any:

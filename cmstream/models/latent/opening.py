@@ -78,7 +78,7 @@ def open_latent(told: str, settings: ModelSettings, tell: Tell) -> LatentModel:
         loaded = with_controlnet(loaded, settings.controlnet, lambda of: _whole(hub, of, tell))
     reader = with_adapter(loaded, settings, hub, lambda of: _told(tell, of))
     tell("encoding the first prompt")
-    return LatentModel(what.name, what.title, what.licence, loaded, _shelf(hub, settings, loaded), reader)
+    return LatentModel(what.name, what.title, what.licence, loaded, _shelf(hub, settings, loaded), reader, owns=True)
 
 
 def hub_of(settings: ModelSettings) -> Hub:

@@ -18,6 +18,8 @@ from cmstream.transport.conversation.exchange import ClientGone
 from cmstream.transport.conversation.services import Services
 from cmstream.v1.style_service_pb2 import (
     DESCRIPTOR,
+    CancelSwapRequest,
+    CancelSwapResponse,
     GetCapabilitiesRequest,
     GetCapabilitiesResponse,
     ModelSwapped,
@@ -70,6 +72,10 @@ class StyleServicer:
         """One call of `SwapModel`."""
         await self._answer(self._swap(request.model, context), context)
 
+    async def cancel_swap(self, request: CancelSwapRequest, context: Context) -> CancelSwapResponse:
+        """One call of `CancelSwap`."""
+        return await self._answer(self._cancel(), context)
+
     def methods(self) -> grpc.GenericRpcHandler[Any, Any]:
         """The service as `add_generic_rpc_handlers` takes it: as generated, but for how frames become bytes."""
         stream = grpc.stream_stream_rpc_method_handler(self.stream, incoming, serialized)
@@ -79,7 +85,10 @@ class StyleServicer:
         swap = grpc.unary_stream_rpc_method_handler(
             self.swap_model, SwapModelRequest.FromString, SwapModelResponse.SerializeToString
         )
-        handlers = {"Stream": stream, "GetCapabilities": capabilities, "SwapModel": swap}
+        cancel = grpc.unary_unary_rpc_method_handler(
+            self.cancel_swap, CancelSwapRequest.FromString, CancelSwapResponse.SerializeToString
+        )
+        handlers = {"Stream": stream, "GetCapabilities": capabilities, "SwapModel": swap, "CancelSwap": cancel}
         return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
     async def _swap(self, name: str, context: Context) -> None:
@@ -90,10 +99,13 @@ class StyleServicer:
                 await context.write(SwapModelResponse(doing=swap.doing))
                 await watch.changed(STILL_S)
         assert swap is not None
-        if swap.phase is Phase.FAILED:
+        if swap.phase is not Phase.FINISHED:
             raise Conflict(f"the model stays as it was: {swap.reason}")
         model = model_message(services.registry.model)
         await context.write(SwapModelResponse(swapped=ModelSwapped(model=model, first_frame_ids=swap.first_frame_ids)))
+
+    async def _cancel(self) -> CancelSwapResponse:
+        return CancelSwapResponse(model=self._services.swaps.cancel().model)
 
     async def _capabilities(self) -> GetCapabilitiesResponse:
         return GetCapabilitiesResponse(

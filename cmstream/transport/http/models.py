@@ -1,7 +1,7 @@
 """The model that serves, those that may be asked for, and changing it while streams flow.
 
 A change is answered at once (202); how it stands is in `swap` of the model, and in its server-sent events: `swap` at every
-change, and every few seconds where there is none.
+change, and every few seconds where there is none. DELETE of that swap calls it off.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get("/api/v1/model", _model),
         web.put("/api/v1/model", _swap),
+        web.delete("/api/v1/model/swap", _cancel),
         web.get("/api/v1/model/events", _events, allow_head=False),  # a HEAD would never end
         web.get("/api/v1/models", _models),
     ]
@@ -42,6 +43,10 @@ async def _models(request: web.Request) -> web.Response:
 async def _swap(request: web.Request) -> web.Response:
     swap = context_of(request).swaps.begin(_name(await object_of(request)))
     return web.json_response(swap.as_json(), status=202, headers={"Location": "/api/v1/model"})
+
+
+async def _cancel(request: web.Request) -> web.Response:
+    return web.json_response(context_of(request).swaps.cancel().as_json())
 
 
 async def _events(request: web.Request) -> web.StreamResponse:

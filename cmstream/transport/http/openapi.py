@@ -180,6 +180,12 @@ def _models() -> dict[str, Any]:
                 },
             },
         },
+        "/api/v1/model/swap": {
+            "delete": {
+                "summary": "Call off the change of the model that is under way",
+                "responses": {"200": state, **dict.fromkeys(("401", "404"), _PROBLEM)},
+            }
+        },
         "/api/v1/model/events": {
             "get": {"summary": "How a change stands: events `swap`", "responses": {"200": events, "503": _PROBLEM}}
         },

@@ -16,8 +16,10 @@ await report(async (page) => {
   await pause(WINDOW_MS);
   const [shown, sent] = await Promise.all([framesDecoded(page), metric(base, "cmstream_frames_delivered_total")]);
   const stream = await page.inputValue("#stream-name");
+  const unseen = await page.evaluate(() => document.querySelector(".facts").getBoundingClientRect().bottom - document.querySelector(".panel").getBoundingClientRect().bottom);
   const result = {
     fits,
+    unseen,
     painted_ms,
     width: await page.evaluate(() => document.querySelector("#styled").videoWidth),
     shown: shown - shownBefore,

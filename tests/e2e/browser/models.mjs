@@ -13,6 +13,15 @@ await report(async (page) => {
   const before = await stylesOf();
   await page.click("#start");
   await untilPainted(page);
+  await page.selectOption("#model", "wave");
+  await page.click("#model-cancel");
+  await page.waitForFunction(() => document.querySelector("#model-doing").hidden);
+  const cancelled = {
+    shown: await page.inputValue("#model"),
+    swap: (await (await fetch(`${base}/api/v1/model`)).json()).swap.state,
+    isSilent: await page.isHidden("#notice"),
+    isGone: await page.isHidden("#model-cancel"),
+  };
   const framesBefore = await framesDecoded(page);
   await page.selectOption("#model", "wave");
   await page.waitForFunction(() => document.querySelector("#model-doing").textContent.includes("wave: warming up"));
@@ -33,5 +42,5 @@ await report(async (page) => {
   const refusal = await page.textContent("#notice");
   const shown = await page.inputValue("#model");
   const address = await page.evaluate(() => location.search);
-  return { offered, first, before, after, params, model, framesMeanwhile, flows, refusal, shown, address };
+  return { offered, first, cancelled, before, after, params, model, framesMeanwhile, flows, refusal, shown, address };
 });

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -86,11 +88,34 @@ def test_folders_and_files_give_streams_their_parameters(
 def test_a_model_that_moves_takes_its_controlnet_along(
     checkpoint: Checkpoints, settings: ModelSettings, published: Path
 ) -> None:
-    model = opened(checkpoint("sd-turbo"), settings, controlnet=str(published / "canny"))
-    model.to(torch.device("cpu"), torch.bfloat16)
-    network = model.loaded.path.network
+    model = load_model(checkpoint("sd-turbo"), settings, controlnet=str(published / "canny"))
+    try:
+        model.to(torch.device("cpu"), torch.bfloat16)
+        network = model.loaded.path.network
+        assert isinstance(network, UNet)
+        assert {weight.dtype for weight in network.control.parameters()} == {torch.bfloat16}
+    finally:
+        model.close()
+
+
+def test_a_model_that_is_closed_keeps_no_weights_whatever_still_refers_to_it(
+    checkpoint: Checkpoints, settings: ModelSettings, published: Path
+) -> None:
+    told = {"controlnet": str(published / "canny"), "ip_adapter": str(published / "adapters/models/plain.safetensors")}
+    model = load_model(checkpoint("sd-turbo"), settings, **told)
+    network, parts = model.loaded.path.network, model.loaded.pipeline.components.values()
     assert isinstance(network, UNet)
-    assert {weight.dtype for weight in network.control.parameters()} == {torch.bfloat16}
+    modules = [network.module, network.control, model.loaded.path.autoencoder.module]
+    modules += [part for part in parts if isinstance(part, torch.nn.Module)]
+    weights = [weakref.ref(weight) for module in modules for weight in (*module.parameters(), *module.buffers())]
+    assert len(weights) > 300
+    gc.disable()
+    try:
+        model.close()
+        model.close()
+        assert [weight for weight in weights if weight() is not None] == []
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("encoder", ["", "hf:someone/adapters/elsewhere/encoder"])

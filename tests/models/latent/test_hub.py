@@ -99,6 +99,29 @@ def test_after_a_download_that_failed_what_is_whole_is_not_asked_for_again(hub: 
     assert not [path for method, path, _ in hub.asked if method == "GET" and path.endswith("model_index.json")]
 
 
+@pytest.mark.usefixtures("impatient")
+def test_a_download_that_is_called_off_stops_at_once_leaves_no_part_and_keeps_what_is_whole(
+    hub: FakeHub, tmp_path: Path
+) -> None:
+    here, heard = Hub(tmp_path / "models", endpoint=hub.endpoint), Told([])
+
+    def called_off(present: int, total: int) -> None:
+        heard(present, total)
+        if present > len(WEIGHTS) // 2:
+            raise Unavailable("nobody waits for this model any more")
+
+    with pytest.raises(Unavailable, match="nobody waits for this model any more"):
+        here.fetch(REFERENCE, called_off)
+    assert heard.calls[-1][0] < len(WEIGHTS) * 3 // 4
+    left = {path.name for path in (tmp_path / "models").rglob("*") if path.is_file() and path.suffix != ".lock"}
+    assert not [name for name in left if "incomplete" in name]
+    assert "model_index.json" in left
+    hub.asked.clear()
+    folder = here.fetch(REFERENCE, quiet)
+    assert (folder / "unet/diffusion_pytorch_model.fp16.safetensors").read_bytes() == WEIGHTS
+    assert not [path for method, path, _ in hub.asked if method == "GET" and path.endswith("model_index.json")]
+
+
 def test_what_was_downloaded_is_found_offline_and_nothing_is_asked(hub: FakeHub, tmp_path: Path) -> None:
     folder = Hub(tmp_path / "models", endpoint=hub.endpoint).fetch(REFERENCE, quiet)
     hub.asked.clear()

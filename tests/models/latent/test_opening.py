@@ -61,9 +61,15 @@ def settings(tmp_path: Path) -> ModelSettings:
 
 
 def opened(told: str, settings: ModelSettings, heard: list[str] | None = None) -> LatentModel:
+    model = kept(told, settings, heard)
+    model.close()
+    return model
+
+
+def kept(told: str, settings: ModelSettings, heard: list[str] | None = None) -> LatentModel:
+    """With its weights, and to be closed."""
     model = load(told, settings, (heard if heard is not None else []).append)
     assert isinstance(model, LatentModel)
-    model.close()
     return model
 
 
@@ -95,19 +101,21 @@ def test_what_was_downloaded_runs_offline_and_where_the_network_is_gone(
 def test_a_name_of_the_catalogue_with_a_lora_runs_with_it_fused_and_its_own_sampling(
     hub: FakeHub, settings: ModelSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = opened("hf:someone/ordinary", settings)
+    plain = kept("hf:someone/ordinary", settings)
     few_step = FewStep(HubReference("someone/lora"), "tcd")
     entry = Entry(HubReference("someone/ordinary"), "Mine", "MIT", 1, 1, few_step)
     monkeypatch.setattr(catalogue, "CATALOGUE", {"mine": entry})
     monkeypatch.setattr("cmstream.models.latent.opening.CATALOGUE", {"mine": entry})
     monkeypatch.setattr("cmstream.models.registry.CATALOGUE", {"mine": entry})
-    model = opened("mine", settings)
+    model = kept("mine", settings)
     assert (model.spec.name, model.spec.title, model.spec.licence) == ("mine", "Mine", "MIT")
     assert model.loaded.family.sampler is Sampler.TCD
     assert model.loaded.family.is_few_step
     assert not plain.loaded.family.is_few_step
     layer = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
     assert (weight(model, layer) - weight(plain, layer)).abs().max() > 0.01
+    plain.close()
+    model.close()
     (listing,) = [one for one in listings(settings) if one.name == "mine"]
     assert listing.present
 

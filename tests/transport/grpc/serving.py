@@ -57,7 +57,7 @@ async def serving(
     if loaded:
         registry.serve(engine.info, scheduler)
     codecs = ThreadPoolExecutor(2, thread_name_prefix="codecs")
-    server = GrpcServer(resolved, registry, Swaps(registry, clock), metrics, clock, codecs)
+    server = GrpcServer(resolved, registry, Swaps(registry, clock, metrics), metrics, clock, codecs)
     await server.start()
     try:
         yield Serving(server, registry, engine, metrics)

@@ -104,6 +104,25 @@ async def test_who_hangs_up_does_not_end_the_change_and_a_second_one_is_refused(
                     await watch.changed(5)
 
 
+async def test_who_waits_for_a_model_hears_that_somebody_called_it_off(builder: FakeBuilder) -> None:
+    async with server_of(builder) as server, Client(server.grpc_address) as client:
+        with pytest.raises(NotFound, match="there is nothing to cancel"):
+            await client.cancel_swap()
+        builder.held = True
+        began = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(outcome_of(client, began))
+            await began.wait()
+            assert await asyncio.to_thread(cancel_blocking, server.grpc_address) == "grey"
+        assert waiting.result() == "the model stays as it was: the change was cancelled"
+        assert server.registry.model.name == "plain"
+
+
+def cancel_blocking(address: str) -> str:
+    with BlockingClient(address) as client:
+        return client.cancel_swap()
+
+
 def ask_blocking(address: str) -> None:
     with BlockingClient(address) as client:
         client.swap_model("grey")

@@ -87,6 +87,28 @@ async def test_a_model_that_cannot_be_loaded_leaves_the_one_before_and_says_why(
         assert server.registry.ready
 
 
+async def test_a_change_is_called_off_and_there_is_nothing_to_call_off_before_and_after() -> None:
+    async with changing() as (server, http, builder), http.get(f"{MODEL}/events") as events:
+        async with http.delete(f"{MODEL}/swap") as answer:
+            assert (answer.status, "is not being changed" in (await answer.json())["detail"]) == (404, True)
+        builder.held = True
+        async with http.put(MODEL, json={"model": "grey"}) as answer:
+            assert answer.status == 202
+        async with http.delete(f"{MODEL}/swap") as answer:
+            assert (answer.status, (await answer.json())["state"]) == (200, "cancelled")
+        while (await heard(events.content, "swap"))["swap"] != {
+            "model": "grey", "state": "cancelled", "doing": "", "reason": "the change was cancelled", "first_frame_ids": {},
+        }:  # fmt: skip
+            pass
+        async with http.delete(f"{MODEL}/swap") as answer:
+            assert (answer.status, "cancelled already" in (await answer.json())["detail"]) == (404, True)
+        async with http.get("/readyz") as ready:
+            assert await ready.json() == {"status": "ready"}
+        async with http.get("/metrics") as answer:
+            assert 'cmstream_model_swaps_total{outcome="cancelled"} 1.0' in await answer.text()
+        assert server.registry.model.name == "plain"
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -114,6 +136,8 @@ async def test_what_makes_no_sense_is_refused_and_nothing_is_loaded(body: bytes,
 async def test_the_token_is_asked_for_and_pages_of_others_are_kept_out() -> None:
     async with changing(auth=AuthSettings.model_validate({"token": "secret"})) as (_, http, builder):
         async with http.put(MODEL, json={"model": "grey"}) as answer:
+            assert answer.status == 401
+        async with http.delete(f"{MODEL}/swap") as answer:
             assert answer.status == 401
         own = {"Authorization": "Bearer secret"}
         async with http.put(MODEL, json={"model": "grey"}, headers={**own, "Origin": "https://elsewhere.example"}) as answer:

@@ -26,7 +26,7 @@ async def loading(**changes: Any) -> AsyncIterator[HttpServer]:
     registry = Registry(settings, clock, metrics)
     nothing = cast("Any", None)
     server = HttpServer(
-        settings, registry, Swaps(registry, clock), metrics, clock, nothing, nothing, nothing, lambda: registry.ready
+        settings, registry, Swaps(registry, clock, metrics), metrics, clock, nothing, nothing, nothing, lambda: registry.ready
     )
     try:
         yield server

@@ -65,8 +65,8 @@ async def test_every_conversation_of_hostile_messages_ends_with_an_error_of_ours
     with ThreadPoolExecutor(1) as codecs:
         async with registry_on() as registry:
             ends: set[int] = set()
-            clock = MonotonicClock()
-            services = Services(registry, Swaps(registry, clock), Metrics(), clock, codecs, limits_of(Settings()), 30.0)
+            clock, metrics = MonotonicClock(), Metrics()
+            services = Services(registry, Swaps(registry, clock, metrics), metrics, clock, codecs, limits_of(Settings()), 30.0)
 
             async def converse(messages: list[bytes], view: bool) -> None:
                 kind = ViewingCall if view else StreamCall
