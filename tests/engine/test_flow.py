@@ -118,8 +118,7 @@ def test_patches_are_matched_only_where_one_motion_leaves_something_open(monkeyp
     assert len(matched) >= 3
 
 
-def test_a_camera_that_sets_out_as_an_object_went_before_it_is_soon_known() -> None:
-    """What the object did is taken for its own for some frames, and no longer."""
+def test_a_camera_that_sets_out_as_an_object_went_before_it_is_followed_as_a_camera() -> None:
     object_first = object_before_a_wall(8, step_px=(2.0, 0.0), radius_px=20, noise=0.0)
     last, random = object_first[-1], np.random.default_rng(0)
     still = np.pad(last, ((0, 0), (48, 0), (0, 0)), "symmetric")
