@@ -17,7 +17,7 @@ from cmstream.core.look import Look
 from cmstream.core.params import FOLLOW
 from cmstream.engine.flow import Flow, FlowTracker
 from cmstream.engine.noise_places import NoisePlaces
-from cmstream.engine.patch_order import Addresses, PatchOrder
+from cmstream.engine.patch_order import Addresses, PatchOrder, Sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Since:
 class Places:
     """Where the noise of a frame comes from; made anew whenever that changes."""
 
-    def __init__(self, sources: Addresses, order: PatchOrder, since: Since | None = None) -> None:
+    def __init__(self, sources: Sources, order: PatchOrder, since: Since | None = None) -> None:
         self.sources = sources
         """[H·W] in the order of patches, see `NoisePlaces`."""
         self.order = order

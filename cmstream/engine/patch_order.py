@@ -7,6 +7,7 @@ is one gather. The address of a pixel is a part that its row decides plus a part
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from cmstream.models.config import PATCH_PX
 
 Addresses: TypeAlias = NDArray[np.intp]
+Sources: TypeAlias = NDArray[np.integer[Any]]
 
 AT_ONCE = 8
 """Rows of patches whose addresses stay in a processor's cache."""
@@ -43,7 +45,7 @@ class PatchOrder:
     def __repr__(self) -> str:
         return f"<PatchOrder {self.shape[1]}×{self.shape[0]}>"
 
-    def rolled(self, values: Addresses, dx: int, dy: int) -> Addresses:
+    def rolled(self, values: Sources, dx: int, dy: int) -> Sources:
         """[H·W], new: `values` after a slide, where what leaves the picture comes in on the other side."""
         (height, width), side = self.patches, self.side_px
         rows = self._of_row[(np.arange(side) - dy) % self.shape[0]]
@@ -66,6 +68,10 @@ class PatchOrder:
         found += self._columns.take(across * self.side_px - dx + self._reach_px, axis=0, mode="clip")
         return found
 
+    def behind_first(self, dx: int, dy: int) -> tuple[int, ...]:
+        """[area]: the same for the first patch, as if the picture went on beyond it. For another, add where that begins."""
+        return _behind_first(dx, dy, self.side_px, self.patches[1])
+
     def left_by(
         self, patches: Addresses, dx: NDArray[np.integer[Any]], dy: NDArray[np.integer[Any]]
     ) -> tuple[Addresses, Addresses, Addresses, Addresses]:
@@ -80,7 +86,12 @@ class PatchOrder:
         """[n,area]: the addresses of the pixels of some `patches` [n]."""
         return patches[:, None] * self.area + np.arange(self.area)
 
-    def row_by_row(self, sources: Addresses) -> NDArray[np.int32]:
+    def addressed(self, mask: NDArray[np.bool_], top_px: int, left_px: int) -> Addresses:
+        """[n]: the addresses of pixels of `mask`, row by row, whose upper left stands at (`left_px`, `top_px`)."""
+        rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
+        return self._of_row.take(rows + top_px) + self._of_column.take(columns + left_px)
+
+    def row_by_row(self, sources: Sources) -> NDArray[np.int32]:
         """[H·W]: `sources`, an address for each address, as pixels of a picture whose rows follow one another."""
         if self._pixels is None:
             numbers = np.arange(self.count, dtype=np.int32).reshape(self.shape)
@@ -108,3 +119,9 @@ class PatchOrder:
         columns = of_column[np.arange(last_column)[:, None] + side]
         self._rows = np.repeat(rows, self.side_px, axis=1)  # [H+2·reach+1,area] of the patch that begins at a row
         self._columns = np.tile(columns, (1, self.side_px))
+
+
+@lru_cache(maxsize=1024)  # what moves mostly goes on as before
+def _behind_first(dx: int, dy: int, side_px: int, across: int) -> tuple[int, ...]:
+    rows, columns = ([divmod(place - step, side_px) for place in range(side_px)] for step in (dy, dx))
+    return tuple([((i * across + j) * side_px + y) * side_px + x for i, y in rows for j, x in columns])

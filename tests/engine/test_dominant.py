@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from cmstream.engine.dominant import AT_REST, DominantMotion
+from cmstream.engine.dominant import AT_REST, DominantMotion, gradient
 
 SHAPE = (96, 96)
 
@@ -49,3 +49,45 @@ def test_a_picture_without_texture_says_nothing_and_breaks_nothing(level: float)
     found = DominantMotion(SHAPE).fit(flat, flat, AT_REST)
     assert np.abs(found.flow).max() < 1e-3
     assert np.isfinite(found.exposed).all()
+
+
+def test_a_part_of_the_picture_is_fitted_alone_with_its_mean_and_how_far_it_differs() -> None:
+    moved = seen_through([[1, 0, 0.5], [0, 1, 0]])
+    moved[:48] = seen_through([[1.02, 0, -1], [0, 1.02, -1]])[:48]  # grows around (34, 34) in points of the picture
+    where = np.zeros(SHAPE, bool)
+    where[4:44, 4:92] = True
+    part = DominantMotion(SHAPE).fit_within(where, STILL, moved, AT_REST, gradient(STILL))
+    assert part is not None
+    local = DominantMotion(SHAPE).flow(part.motion)[:, 4:44:2, 4:92:2]
+    assert part.mean == pytest.approx(local.mean(axis=(1, 2)), abs=1e-3)
+    assert part.span == pytest.approx(np.ptp(local, axis=(1, 2)).max(), abs=1e-3)
+    assert part.span == pytest.approx(0.02 * 86, abs=0.2)
+
+
+def test_too_few_points_have_no_motion() -> None:
+    where = np.zeros(SHAPE, bool)
+    where[:8, :8] = True
+    assert DominantMotion(SHAPE).fit_within(where, STILL, STILL, AT_REST, gradient(STILL)) is None
+
+
+def test_what_is_beyond_the_picture_says_nothing() -> None:
+    entering = seen_through([[1, 0, 3], [0, 1, 0]])
+    found = DominantMotion(SHAPE).fit(STILL, entering, np.array([[2.5, 0, 0], [0, 0, 0]], np.float32))
+    assert np.abs(found.flow[0] - 3).max() < 0.1
+
+
+def test_a_picture_in_which_points_were_displaced_is_the_one_they_came_from() -> None:
+    motion = np.array([[2, 0, 0], [-1, 0, 0]], np.float32)
+    box = np.s_[10:30, 20:60]
+    shown = DominantMotion(SHAPE).displaced(STILL, motion, box)
+    assert np.abs(shown - STILL[9:29, 22:62]).max() < 1e-2
+
+
+def test_gain_and_offset_can_be_told_apart_at_any_level_of_a_flat_picture() -> None:
+    """They are the same there, but for their damping."""
+    finder = DominantMotion(SHAPE)
+    for level in range(0, 256, 3):
+        flat, other = np.full(SHAPE, level, np.float32), np.full(SHAPE, 255 - level, np.float32)
+        found = finder.fit(flat, other, AT_REST)
+        assert np.abs(found.flow).max() < 1e-3
+        assert np.abs(found.exposed - other).max() < 1

@@ -116,3 +116,16 @@ def test_patches_are_matched_only_where_one_motion_leaves_something_open(monkeyp
     matched.clear()
     followed(two_objects(4))
     assert len(matched) >= 3
+
+
+def test_a_camera_that_sets_out_as_an_object_went_before_it_is_followed_as_a_camera() -> None:
+    object_first = object_before_a_wall(8, step_px=(2.0, 0.0), radius_px=20, noise=0.0)
+    last, random = object_first[-1], np.random.default_rng(0)
+    still = np.pad(last, ((0, 0), (48, 0), (0, 0)), "symmetric")
+    panning = [still[:, 48 - 2 * index : 48 - 2 * index + SIDE_PX] for index in range(1, 24)]
+    tracker, shifts = FlowTracker(SIDE_PX, SIDE_PX), []
+    for frame in [*object_first, *panning]:
+        flow = tracker.track(with_noise(frame, 2.5, random))
+        shifts.append(None if flow is None else np.median(flow.shift[0, 10:-10, 10:-10]))
+    assert shifts[7] == pytest.approx(0, abs=0.1)
+    assert shifts[-8:] == pytest.approx([2.0] * 8, abs=0.2)

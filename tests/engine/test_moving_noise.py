@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,7 @@ from cmstream.core.memory import keep_freed_memory
 from cmstream.core.params import FIXED, FOLLOW
 from cmstream.engine.base import EngineInput
 from cmstream.engine.cpu import CpuEngine
+from cmstream.engine.flow import Field
 from cmstream.engine.moving_noise import MovingNoise, carried
 from cmstream.engine.noise import NoiseBank
 from cmstream.models.registry import load
@@ -169,14 +171,15 @@ def test_a_motion_that_cannot_be_solved_loses_its_frame_and_the_stream_goes_on(
     frames = camera(4, pan_px=3)
     painted(engine, frames[:2], FOLLOWING)
     with monkeypatch.context() as broken:
-        broken.setattr(np.linalg, "inv", _singular)
+        broken.setattr(cv2, "invert", _singular)
         with pytest.raises(EngineFailed, match="Singular matrix"):
             painted(engine, frames[2:3], FOLLOWING)
     assert not same(painted(engine, frames[3:], FOLLOWING), painted(engine, frames[3:], RESTING, 2))
 
 
-def _singular(matrix: object) -> None:
-    raise np.linalg.LinAlgError("Singular matrix")
+def _singular(matrix: Field, *, flags: int) -> tuple[float, Field]:
+    """As OpenCV says it."""
+    return 0.0, np.zeros_like(matrix)
 
 
 MOTIONS = {
@@ -192,7 +195,9 @@ MOTIONS = {
 def test_following_costs_at_most_15_per_cent_of_a_frame(motion: str, capsys: pytest.CaptureFixture[str]) -> None:
     """At 384² on one thread, the embedded model, in processor time; noise at rest is laid out once, as it is in a server.
 
-    Means of the middle nine tenths: in a slow motion, frames that carry the noise take turns with frames that need not.
+    Means of the middle nine tenths: in a slow motion, frames that carry the noise take turns with frames that need not. Where
+    others keep the machine busy, the network takes more processor time, following hardly, and the share comes out too small:
+    compare milliseconds then.
     """
     keep_freed_memory()
     engine = CpuEngine(load("painter"), threads=1, warm_up_px=((384, 384),))
@@ -207,7 +212,8 @@ def test_following_costs_at_most_15_per_cent_of_a_frame(motion: str, capsys: pyt
     fixed_ms, follow_ms = (_usual(took_ms[motion]) for motion in (FIXED, FOLLOW))
     share = 1 - fixed_ms / follow_ms
     with capsys.disabled():
-        sys.stdout.write(f"\n{motion}: {follow_ms - fixed_ms:.1f} ms of {follow_ms:.1f} ms a frame, {share:.1%}\n")
+        cost = f"{follow_ms - fixed_ms:.2f} ms of {follow_ms:.2f} ms a frame, {share:.1%}"
+        sys.stdout.write(f"\n{motion}, {engine.runner.name}: {cost}\n")
     assert share <= 0.15
 
 

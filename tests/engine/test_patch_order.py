@@ -56,3 +56,19 @@ def test_behind_a_patch_is_what_a_step_brings_there_and_outside_is_told(dx: int,
             y, x = np.argwhere(addresses == pixel)[0] - (dy, dx)
             inside = 0 <= y < 8 and 0 <= x < 16
             assert (source == addresses[y, x]) if inside else source < 0
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(0, 0), (1, 0), (-3, 2), (5, -4)])
+def test_behind_every_patch_it_looks_as_behind_the_first(dx: int, dy: int) -> None:
+    order, patches = PatchOrder(8, 16), np.arange(8)
+    found = order.behind(patches, np.full(8, dx), np.full(8, dy))
+    alike = np.array(order.behind_first(dx, dy)) + (patches * order.area)[:, None]
+    assert (found >= 0).any()
+    assert (alike == found)[found >= 0].all()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_pixels_of_a_mask_are_addressed_row_by_row_from_where_it_stands(size: tuple[int, int]) -> None:
+    mask = np.random.default_rng(0).random((3, 4)) < 0.5
+    addresses = PatchOrder(*size).addressed(mask, 2, 1)
+    assert (addresses == numbered(PatchOrder(*size))[2:5, 1:5][mask]).all()
