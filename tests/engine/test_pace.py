@@ -45,7 +45,7 @@ def test_called_off_the_next_step_is_the_last() -> None:
     pace()
     pace.call_off()
     assert pace.is_called_off
-    with pytest.raises(Unavailable, match="shutting down"):
+    with pytest.raises(Unavailable, match="nobody waits"):
         pace()
 
 
