@@ -54,8 +54,11 @@ class Engine(Protocol):
         """
         ...
 
-    def batch_limit(self, width_px: int, height_px: int) -> int:
-        """The largest batch worth forming of frames of this working size; 1 where they would run one after another."""
+    def batch_limit(self, width_px: int, height_px: int, waiting: int) -> int:
+        """The largest batch worth forming of frames of this working size while so many wait, at least one.
+
+        1 where they would run one after another.
+        """
         ...
 
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:

@@ -98,9 +98,10 @@ class CpuEngine:
     def __repr__(self) -> str:
         return f"<CpuEngine {self.info.name} {self.runner.name}, buckets {self.buckets}>"
 
-    def batch_limit(self, width_px: int, height_px: int) -> int:
-        """See `Engine`."""
-        return min(self.buckets[-1], self._side_by_side.most(self._padded_px(width_px, height_px)))
+    def batch_limit(self, width_px: int, height_px: int, waiting: int) -> int:
+        """See `Engine`. Frames at once are each back later than one alone: that pays for those who wait behind them."""
+        most = min(self.buckets[-1], self._side_by_side.most(self._padded_px(width_px, height_px)), waiting - 1)
+        return max(bucket for bucket in self.buckets if bucket <= max(1, most))
 
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:
         """See `Engine`."""

@@ -72,7 +72,7 @@ class FakeEngine:
         else:
             self._running.set()
 
-    def batch_limit(self, width_px: int, height_px: int) -> int:
+    def batch_limit(self, width_px: int, height_px: int, waiting: int) -> int:
         return self.buckets[-1]
 
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:

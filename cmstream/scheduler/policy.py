@@ -19,10 +19,10 @@ AT_ONCE = 2
 """Batches that may be in flight however long they stay: one is copied while another runs."""
 
 
-def choose(lanes: Iterable[Lane], batch_limit: Callable[[int, int], int]) -> list[Lane]:
+def choose(lanes: Iterable[Lane], batch_limit: Callable[[int, int, int], int]) -> list[Lane]:
     """The lanes of the next batch, most urgent first; empty when nothing waits. Ties go to the lower stream id.
 
-    `batch_limit` says how many frames of a (width, height) are worth a batch.
+    `batch_limit` says how many frames of a width and a height are worth a batch while so many wait.
     """
     waiting = [lane for lane in lanes if lane.ready]
     if not waiting:
@@ -32,8 +32,8 @@ def choose(lanes: Iterable[Lane], batch_limit: Callable[[int, int], int]) -> lis
     if waiting[0].suspect:
         return waiting[:1]
     shared = _shared(waiting[0])
-    most = batch_limit(*shared[:2])
-    return [lane for lane in waiting if _shared(lane) == shared and not lane.suspect][:most]
+    alike = [lane for lane in waiting if _shared(lane) == shared and not lane.suspect]
+    return alike[: batch_limit(*shared[:2], len(alike))]
 
 
 def stays_young(in_flight: int, stay_ms: float | None, budget_ms: float) -> bool:

@@ -73,7 +73,7 @@ def runner_of(engine: CpuEngine) -> OpenVinoRunner:
 
 def test_warm_up_finds_that_every_usual_size_may_run_at_once_and_no_strange_one(engine: CpuEngine) -> None:
     assert engine.buckets == (1, 2)
-    assert [engine.batch_limit(*size_px) for size_px in (*SIZES_PX, STRANGE_PX)] == [2, 2, 1]
+    assert [engine.batch_limit(*size_px, 3) for size_px in (*SIZES_PX, STRANGE_PX)] == [2, 2, 1]
 
 
 @pytest.mark.parametrize("motion", [FIXED, FOLLOW])
@@ -210,7 +210,7 @@ def test_a_size_that_is_painted_otherwise_in_company_runs_one_after_another(
     monkeypatch.setattr(OpenVinoRunner, "style_together", differs)
     engine = at_once("float32")
     try:
-        assert [engine.batch_limit(*size_px) for size_px in SIZES_PX] == [2, 1]
+        assert [engine.batch_limit(*size_px, 3) for size_px in SIZES_PX] == [2, 1]
         assert "never done" in caplog.text
         expected = [alone(engine, stream, 1, wide, FOLLOW)[0] for stream in (1, 2)]
         assert all((a == b).all() for a, b in zip(run(engine, one(1, 0, wide), one(2, 0, wide)), expected, strict=True))
@@ -222,6 +222,7 @@ def test_four_at_once_and_what_is_left_of_a_batch_by_twos_and_ones() -> None:
     engine = at_once("float32", 4)
     try:
         assert engine.buckets == (1, 2, 4)
+        assert [engine.batch_limit(*SIZES_PX[0], waiting) for waiting in (1, 2, 3, 4, 5, 8)] == [1, 1, 2, 2, 4, 4]
         expected = [alone(engine, stream, 1, SIZES_PX[0], FOLLOW)[0] for stream in range(4)]
         for count in (4, 3, 2):
             painted = run(engine, *(one(10 * count + stream, 0, of=stream) for stream in range(count)))
@@ -233,7 +234,7 @@ def test_four_at_once_and_what_is_left_of_a_batch_by_twos_and_ones() -> None:
 def test_nobody_who_asks_for_batches_of_one_gets_larger_ones() -> None:
     choice = Choice("openvino", "float32", 2, 2)
     engine = CpuEngine(load("painter"), threads=2, batch=1, warm_up_px=SIZES_PX[:1], like=choice)
-    assert (engine.buckets, engine.batch_limit(*SIZES_PX[0])) == ((1,), 1)
+    assert (engine.buckets, engine.batch_limit(*SIZES_PX[0], 8)) == ((1,), 1)
     engine.close()
 
 

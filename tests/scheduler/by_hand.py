@@ -27,7 +27,7 @@ class HandEngine:
         self.info: ModelInfo = fake.info
         fake.close()
 
-    def batch_limit(self, width_px: int, height_px: int) -> int:
+    def batch_limit(self, width_px: int, height_px: int, waiting: int) -> int:
         """See `Engine`."""
         return self.buckets[-1]
 

@@ -31,8 +31,8 @@ def lane(stream_id: int, budget_ms: float = 100) -> Lane:
     return Lane(stream_id, budget_ms, lambda job, outcome: None, lambda job: None)
 
 
-def up_to(largest: int) -> Callable[[int, int], int]:
-    return lambda width_px, height_px: largest
+def up_to(largest: int) -> Callable[[int, int, int], int]:
+    return lambda width_px, height_px, waiting: largest
 
 
 def test_nothing_waiting_forms_no_batch() -> None:
@@ -65,8 +65,15 @@ def test_the_size_that_goes_first_decides_how_many_frames_are_worth_a_batch() ->
     lanes = [lane(1), lane(2), lane(3), lane(4)]
     for each, width_px in zip(lanes, (80, 64, 64, 64), strict=True):
         each.put(job(1, width_px), each.stream_id)
-    assert choose(lanes, lambda width_px, height_px: width_px // 32) == lanes[:1]
-    assert choose(lanes[1:], lambda width_px, height_px: width_px // 32) == lanes[1:3]
+    assert choose(lanes, lambda width_px, height_px, waiting: 1 if width_px > 64 else 2) == lanes[:1]
+    assert choose(lanes[1:], lambda width_px, height_px, waiting: 1 if width_px > 64 else 2) == lanes[1:3]
+
+
+def test_how_many_could_go_decides_how_many_frames_are_worth_a_batch() -> None:
+    lanes = [lane(1), lane(2), lane(3), lane(4), lane(5)]
+    for each, width_px in zip(lanes[:4], (64, 64, 80, 64), strict=True):
+        each.put(job(1, width_px), each.stream_id)
+    assert choose(lanes, lambda width_px, height_px, waiting: waiting - 1) == lanes[:2], "neither another size nor the idle"
 
 
 def test_a_batch_holds_one_number_of_steps_only_so_that_nobody_waits_for_longer_ones() -> None:

@@ -43,7 +43,7 @@ class VirtualEngine:
         self._clock = clock
         self._running: tuple[Future[list[EngineOutput]], Sequence[EngineInput]] | None = None
 
-    def batch_limit(self, width_px: int, height_px: int) -> int:
+    def batch_limit(self, width_px: int, height_px: int, waiting: int) -> int:
         return self.buckets[-1]
 
     def submit(self, batch: Sequence[EngineInput]) -> Future[list[EngineOutput]]:

@@ -107,7 +107,7 @@ class PipelineEngine:
         """See `Engine`. Two; while frames of several evaluations are in, one more than there are if it pays (`sharing`)."""
         return self._room.depth()
 
-    def batch_limit(self, width_px: int, height_px: int) -> int:
+    def batch_limit(self, width_px: int, height_px: int, waiting: int) -> int:
         """See `Engine`."""
         return self.buckets[-1]
 
