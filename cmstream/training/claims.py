@@ -80,8 +80,8 @@ def _speedup(table: Table, style: str) -> Finding:
 
 
 def _sharper(table: Table, style: str, rival: str) -> Finding:
-    claim = f"detail of coupled nearer to the painter's than {rival}'s"
-    ours, theirs = (table.detail(style, label) for label in (COUPLED, rival))
+    claim = f"detail of coupled, picture by picture, less far from the painter's than {rival}'s"
+    ours, theirs = (table.detail_error(style, label) for label in (COUPLED, rival))
     if ours is None or theirs is None:
         return Finding(style, claim, False, "not measured")
-    return Finding(style, claim, abs(1 - ours.value) < abs(1 - theirs.value), f"{ours} and {theirs}")
+    return Finding(style, claim, ours.value < theirs.value, f"{ours} and {theirs}")

@@ -66,6 +66,20 @@ def test_a_ratio_to_what_was_not_measured_on_the_same_pictures_or_is_nothing_is_
     assert measured.ratio("oil", "swd", "a", "c") is None
 
 
+def test_what_is_too_sharp_in_one_picture_makes_up_for_no_blur_in_another() -> None:
+    scores = {"painter": (1.0, 3.0), "uneven": (2.0, 2.0), "even": (1.2, 3.6)}
+    rows = tuple(
+        Row("oil", who, "photo", str(n), {"energy": each}) for who, two in scores.items() for n, each in enumerate(two)
+    )
+    measured = Table(Setting(64, 0, 1, 2, {}), "a machine", {}, rows)
+    found = [(measured.detail("oil", who), measured.detail_error("oil", who)) for who in ("uneven", "even")]
+    assert [(detail.value, error.value) for detail, error in found if detail and error] == [
+        (1.0, 0.5),
+        (1.2, pytest.approx(0.2)),
+    ]
+    assert measured.detail_error("oil", "nobody") is None
+
+
 def test_what_is_written_is_read_again_and_joins_with_others(tmp_path: Path) -> None:
     measured = table(a=[1.0, 2.0], b=[1.5, 2.5])
     (tmp_path / "table.json").write_text(table_json(measured))
